@@ -1,0 +1,1 @@
+"""The `tributary` command; nothing heavy is imported before a command needs it."""

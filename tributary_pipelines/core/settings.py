@@ -1,0 +1,327 @@
+"""The one typed tree of settings, and the only place that reads the environment or a settings file.
+
+YAML with ``${VAR}`` (required) and ``${VAR:default}``; an unknown key is an error that names the nearest known one;
+nothing is read at import. Keys of parts that come later (``collection``) are accepted and checked. Passwords are
+``SecretStr``: they never appear in a repr, a log or an error.
+"""
+
+import os
+import re
+from collections.abc import Mapping
+from datetime import date
+from difflib import get_close_matches
+from pathlib import Path
+from typing import Annotated, Any, Literal, TypeVar
+
+import yaml
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, SecretStr, model_validator
+from pydantic import ValidationError as PydanticError
+
+from tributary_pipelines.core.errors import ConfigurationError, ValidationError
+from tributary_pipelines.core.units import SECONDS_PER_DAY, parse_duration
+
+_VARIABLE = re.compile(r"\$\{([A-Za-z_][A-Za-z0-9_]*)(?::([^}]*))?\}")
+
+
+def _seconds(value: object) -> object:
+    if not isinstance(value, str):
+        return value
+    try:
+        return parse_duration(value)
+    except ValidationError as error:
+        raise ValueError(str(error)) from None
+
+
+#: A duration in seconds, written ``90s 30m 1h 5d`` in YAML.
+Duration = Annotated[float, BeforeValidator(_seconds), Field(ge=0, allow_inf_nan=False)]
+Positive = Annotated[float, Field(gt=0, allow_inf_nan=False)]
+Fraction = Annotated[float, Field(gt=0, lt=1)]
+Port = Annotated[int, Field(ge=1, le=65_535)]
+
+
+class _Section(BaseModel):
+    model_config = ConfigDict(frozen=True, extra="forbid", hide_input_in_errors=True)
+
+
+M = TypeVar("M", bound=_Section)
+
+
+class StorageSettings(_Section):
+    """Where market data and results live; ``kind`` chooses the store, the other keys belong to one kind each."""
+
+    kind: Literal["duckdb", "questdb"] = "duckdb"
+    path: Path = Path(".tributary/market.duckdb")
+    lock_timeout: Duration = 30.0
+    host: str = "127.0.0.1"
+    pg_port: Port = 8812
+    http_port: Port = 9000
+    database: str = "qdb"
+    user: str | None = None
+    password: SecretStr | None = None
+    http_user: str | None = None
+    http_password: SecretStr | None = None
+    wal_timeout: Duration = 30.0
+    connect_timeout: Duration = 5.0
+
+    @model_validator(mode="after")
+    def _questdb_needs_credentials(self) -> "StorageSettings":
+        if self.kind == "questdb" and (self.user is None or self.password is None):
+            raise ValueError("kind questdb needs user and password (the read-only user); there are no defaults")
+        if (self.http_user is None) != (self.http_password is None):
+            raise ValueError("http_user and http_password must be given together")
+        return self
+
+
+class LoggingSettings(_Section):
+    """How much is logged to stderr and in which form; ``rich`` falls back to plain off a terminal."""
+
+    level: Literal["debug", "info", "warning", "error"] = "info"
+    format: Literal["rich", "plain", "json"] = "rich"
+
+
+class CalibrationSettings(_Section):
+    """Window, gates and grids of the calibration (science: Almgren-Chriss parameters from daily statistics)."""
+
+    default_lookback_days: Annotated[int, Field(ge=1, le=3_650)] = 30
+    min_trades_required: Annotated[int, Field(ge=1)] = 200
+    recalibrate_interval_hours: Annotated[int, Field(ge=1)] = 24
+    min_days: Annotated[int, Field(ge=1)] = 3
+    min_coverage: Fraction = 0.8
+    eta_interval: Duration = 1_800.0
+    stamp_guard: Duration = 10.0
+
+
+class SimulationSettings(_Section):
+    """How orders are replayed on recorded books."""
+
+    default_fill_model: Literal["orderbook", "midpoint", "spread"] = "orderbook"
+    slippage_multiplier: Positive = 1.0
+    staleness_limit: Duration = 30.0
+    latency: Duration = 0.0
+
+
+class StandardOrder(_Section):
+    """A parent order that is planned and replayed every day; ``start_s`` is its release after 00:00 UTC."""
+
+    side: Literal["buy", "sell"]
+    shares: Positive
+    horizon: Duration
+    slices: Annotated[int, Field(ge=1, le=10_000)]
+    start: Duration = 43_200.0
+
+    @model_validator(mode="after")
+    def _must_fit_the_day(self) -> "StandardOrder":
+        if self.horizon <= 0:
+            raise ValueError("horizon must be longer than 0s")
+        if self.start + self.horizon > SECONDS_PER_DAY:
+            raise ValueError("start + horizon must not pass the end of the UTC day (a replay covers one day)")
+        return self
+
+
+class PlanningSettings(_Section):
+    """The standard orders, the strategies they are planned with and the urgency kappa T of those that have one."""
+
+    strategies: tuple[Literal["twap", "ac"], ...] = ("twap", "ac")
+    urgency: Annotated[float, Field(ge=0, le=50)] = 1.0
+    orders: tuple[StandardOrder, ...] = (StandardOrder(side="buy", shares=1_000, horizon=21_600, slices=12),)
+
+
+class AnalyticsSettings(_Section):
+    """Everything between market data and results."""
+
+    enabled: bool = True
+    bar_width: Annotated[str, Field(pattern=r"^[1-9][0-9]{0,3}[smhd]$")] = "1m"
+    calibration: CalibrationSettings = CalibrationSettings()
+    simulation: SimulationSettings = SimulationSettings()
+    planning: PlanningSettings = PlanningSettings()
+
+
+class ScheduleSettings(_Section):
+    """When the daily recalibration starts (UTC) and which day is the first partition."""
+
+    at: Annotated[str, Field(pattern=r"^([01][0-9]|2[0-3]):[0-5][0-9]$")] = "01:15"
+    first_day: date = date(2024, 1, 1)
+
+
+class CollectionSettings(_Section):
+    """The collection layer's sections, kept as they are written; it checks its own keys when it starts."""
+
+    spool: dict[str, Any] = {}
+    metrics: dict[str, Any] = {}
+    defaults: dict[str, Any] = {}
+    venues: dict[str, Any] = {}
+    markets: list[dict[str, Any]] = []
+    series: list[dict[str, Any]] = []
+
+
+class Instrument(_Section):
+    """What gets assets of its own: one market, or a series of short-lived markets calibrated together.
+
+    ``name`` is the first part of its asset keys. ``token_id`` defaults to the market's first token.
+    """
+
+    name: Annotated[str, Field(pattern=r"^[a-z0-9_]+$")]
+    market_id: str | None = None
+    series_id: str | None = None
+    token_id: str | None = None
+    orders: tuple[StandardOrder, ...] | None = None
+
+    @model_validator(mode="after")
+    def _one_of_market_and_series(self) -> "Instrument":
+        if (self.market_id is None) == (self.series_id is None):
+            raise ValueError(f"instrument {self.name!r} needs exactly one of market_id and series_id")
+        return self
+
+
+class InstrumentsFile(_Section):
+    """The file that ``instruments:`` names."""
+
+    instruments: tuple[Instrument, ...] = ()
+
+    @model_validator(mode="after")
+    def _names_are_unique(self) -> "InstrumentsFile":
+        names = [instrument.name for instrument in self.instruments]
+        twice = sorted({name for name in names if names.count(name) > 1})
+        if twice:
+            raise ValueError(f"instrument names must be unique; given twice: {', '.join(twice)}")
+        return self
+
+
+class Settings(_Section):
+    """The whole tree; ``folder`` is the directory that relative paths start from."""
+
+    folder: Path = Path()
+    storage: StorageSettings = StorageSettings()
+    logging: LoggingSettings = LoggingSettings()
+    analytics: AnalyticsSettings = AnalyticsSettings()
+    schedule: ScheduleSettings = ScheduleSettings()
+    collection: CollectionSettings = CollectionSettings()
+    instruments: Path | None = None
+
+    def resolve(self, path: Path) -> Path:
+        """Return a path of the settings as an absolute one."""
+        return path if path.is_absolute() else (self.folder / path).resolve()
+
+
+def find_settings_file(explicit: Path | None, environment: Mapping[str, str] | None = None) -> Path | None:
+    """Return the settings file in force: the explicit one, $TRIBUTARY_CONFIG, ./tributary.yaml, or none.
+
+    Raises
+    ------
+    ConfigurationError
+        A file was named, by option or environment, and does not exist.
+    """
+    environment = os.environ if environment is None else environment
+    named = explicit or (Path(environment["TRIBUTARY_CONFIG"]) if environment.get("TRIBUTARY_CONFIG") else None)
+    if named is not None:
+        if not named.is_file():
+            raise ConfigurationError(f"settings file {named} does not exist; write one with 'tributary init'")
+        return named
+    default = Path("tributary.yaml")
+    return default if default.is_file() else None
+
+
+def load_settings(path: Path | None = None, environment: Mapping[str, str] | None = None) -> Settings:
+    """Load the settings in force (see ``find_settings_file``), or the built-in defaults when there is no file.
+
+    Raises
+    ------
+    ConfigurationError
+        The file cannot be read, a variable is not set, or keys or values break a rule; every violation is listed.
+    """
+    environment = os.environ if environment is None else environment
+    found = find_settings_file(path, environment)
+    if found is None:
+        return Settings(folder=Path.cwd())
+    raw = _read_yaml(found, environment)
+    if "folder" in raw:
+        raise ConfigurationError(f"{found}: unknown key 'folder'; the folder of the file is used")
+    return _validate(Settings, {**raw, "folder": found.parent.resolve()}, found)
+
+
+def load_instruments(settings: Settings, environment: Mapping[str, str] | None = None) -> tuple[Instrument, ...]:
+    """Load the instruments file that the settings name; none when they name none.
+
+    Raises
+    ------
+    ConfigurationError
+        The file is missing or breaks a rule; every violation is listed.
+    """
+    if settings.instruments is None:
+        return ()
+    path = settings.resolve(settings.instruments)
+    if not path.is_file():
+        raise ConfigurationError(f"instruments file {path} does not exist; write one with 'tributary init'")
+    raw = _read_yaml(path, os.environ if environment is None else environment)
+    return _validate(InstrumentsFile, raw, path).instruments
+
+
+def _read_yaml(path: Path, environment: Mapping[str, str]) -> dict[str, Any]:
+    try:
+        loaded = yaml.safe_load(path.read_text(encoding="utf-8"))
+    except (OSError, UnicodeDecodeError, yaml.YAMLError) as error:
+        raise ConfigurationError(f"{path} cannot be read as YAML: {' '.join(str(error).split())}") from None
+    if loaded is None:
+        return {}
+    if not isinstance(loaded, dict):
+        raise ConfigurationError(f"{path} must hold a mapping of settings, not a {type(loaded).__name__}")
+    missing: set[str] = set()
+    expanded = _expand(loaded, environment, missing)
+    if missing:
+        raise ConfigurationError(f"{path} needs the environment variables {', '.join(sorted(missing))}; set them")
+    return dict(expanded)
+
+
+def _expand(value: Any, environment: Mapping[str, str], missing: set[str]) -> Any:
+    if isinstance(value, dict):
+        return {key: _expand(item, environment, missing) for key, item in value.items()}
+    if isinstance(value, list):
+        return [_expand(item, environment, missing) for item in value]
+    if not isinstance(value, str):
+        return value
+
+    def substitute(match: re.Match[str]) -> str:
+        name, default = match[1], match[2]
+        if name not in environment and default is None:
+            missing.add(name)
+        return environment.get(name, default or "")
+
+    return _VARIABLE.sub(substitute, value)
+
+
+def _validate(model: type[M], raw: dict[str, Any], path: Path) -> M:
+    try:
+        return model.model_validate(raw)
+    except PydanticError as error:
+        problems = [_explain(model, problem) for problem in error.errors(include_input=False, include_url=False)]
+        raise ConfigurationError(f"{path}: " + "; ".join(problems)) from None
+
+
+def _explain(model: type[BaseModel], problem: Any) -> str:
+    location = ".".join(str(part) for part in problem["loc"])
+    if problem["type"] != "extra_forbidden":
+        return f"{location}: {problem['msg']}" if location else str(problem["msg"])
+    known = _known_keys(model, problem["loc"][:-1])
+    near = get_close_matches(str(problem["loc"][-1]), known, n=1, cutoff=0.5)
+    hint = f"did you mean '{near[0]}'?" if near else f"known keys: {', '.join(sorted(known))}"
+    return f"unknown key '{location}'; {hint}"
+
+
+def _known_keys(model: type[BaseModel], parents: tuple[Any, ...]) -> list[str]:
+    keys: type[BaseModel] | None = model
+    for part in parents:
+        if isinstance(part, int) or keys is None:
+            continue
+        field = keys.model_fields.get(str(part))
+        keys = _section_of(field.annotation) if field else None
+    return sorted(keys.model_fields) if keys else []
+
+
+def _section_of(annotation: Any) -> type[BaseModel] | None:
+    if isinstance(annotation, type) and issubclass(annotation, BaseModel):
+        return annotation
+    for argument in getattr(annotation, "__args__", ()):
+        section = _section_of(argument)
+        if section is not None:
+            return section
+    return None

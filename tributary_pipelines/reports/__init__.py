@@ -1,0 +1,1 @@
+"""Plots from results; no reading and no computing of its own."""

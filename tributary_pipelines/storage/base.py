@@ -1,0 +1,163 @@
+"""The interfaces of the market store: what every store can answer and keep, in the same words and to 1e-12.
+
+Three roles over one database. ``MarketDataReader`` reads the raw tables as they are (never writes),
+``MarketDataWriter`` adds to them, ``ResultStore`` keeps the result tables of core/result_frames.py. All times at this
+border are aware datetimes; starts are inclusive, ends exclusive. "No rows" is an empty answer; a failed read is a
+StorageError.
+"""
+
+from abc import ABC, abstractmethod
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from datetime import date, datetime
+from typing import Literal
+
+import pandas as pd
+import pyarrow as pa
+
+from tributary_pipelines.core.frames import Frame, OrderBooks, Trades
+from tributary_pipelines.core.models import Market
+
+
+@dataclass(frozen=True, slots=True)
+class DayFingerprint:
+    """What the raw tables hold of one token and UTC day; equal digests mean equal data.
+
+    ``digest`` covers trades and snapshots, does not depend on row order and is the same in every store.
+    """
+
+    day: date
+    n_trades: int
+    n_snapshots: int
+    first_at: datetime | None
+    last_at: datetime | None
+    digest: str
+
+
+@dataclass(frozen=True, slots=True)
+class Extent:
+    """First and last time of a token's trades and snapshots; None where there are none."""
+
+    first_trade_at: datetime | None
+    last_trade_at: datetime | None
+    first_snapshot_at: datetime | None
+    last_snapshot_at: datetime | None
+
+
+@dataclass(frozen=True, slots=True)
+class Finding:
+    """One line of ``store check``; ``error`` findings make the command exit 1."""
+
+    severity: Literal["ok", "warning", "error"]
+    subject: str
+    message: str
+
+
+@dataclass(frozen=True, slots=True)
+class TableState:
+    """Rows and last time of one raw table, for observing it; ``is_suspended`` is QuestDB's WAL state."""
+
+    table: str
+    n_rows: int
+    last_at: datetime | None
+    is_suspended: bool
+
+
+@dataclass(frozen=True, slots=True)
+class ResultDay:
+    """One unit of replacement in a result table: a token and a UTC day."""
+
+    market_id: str
+    token_id: str
+    day: date
+
+
+class MarketDataReader(ABC):
+    """Read-only questions to the raw tables."""
+
+    @abstractmethod
+    def markets(self) -> list[Market]:
+        """Return the newest entry of every token, in the order they were first stored."""
+
+    @abstractmethod
+    def trades(self, market_id: str, token_id: str, start: datetime, end: datetime) -> Trades:
+        """Return the trades of one token, duplicates by key removed, ties in arrival order."""
+
+    @abstractmethod
+    def order_books(
+        self, market_id: str, token_id: str, start: datetime, end: datetime, max_levels: int | None = None
+    ) -> OrderBooks:
+        """Return the snapshots of one token, sorted ladders best first, at most ``max_levels`` a side."""
+
+    @abstractmethod
+    def bars(self, market_id: str, token_id: str | None, start: datetime, end: datetime, width: str) -> pd.DataFrame:
+        """Return VWAP bars made in the database (frame VWAP_BARS); all tokens when ``token_id`` is None.
+
+        Raises
+        ------
+        ValidationError
+            ``width`` is not a whole number of 1 to 9999 followed by s, m, h or d.
+        """
+
+    @abstractmethod
+    def rows(self, frame: Frame, market_id: str, start: datetime, end: datetime) -> Iterator[pa.RecordBatch]:
+        """Stream TRADES or ORDERBOOK_SNAPSHOTS rows of one market as they are stored, for export and comparison."""
+
+    @abstractmethod
+    def fingerprints(self, market_id: str, token_id: str, start: datetime, end: datetime) -> list[DayFingerprint]:
+        """Return one fingerprint for each UTC day of the window that holds data, in one query a table."""
+
+    @abstractmethod
+    def extent(self, market_id: str, token_id: str) -> Extent:
+        """Return the first and last times of a token's data."""
+
+    @abstractmethod
+    def table_states(self) -> list[TableState]:
+        """Return the state of trades, orderbook_snapshots and markets."""
+
+    @abstractmethod
+    def check(self) -> list[Finding]:
+        """Verify connection, tables, columns, keys and WAL state; one finding a line, nothing is changed."""
+
+
+class MarketDataWriter(ABC):
+    """Idempotent additions to the raw tables; every call returns after its rows can be read."""
+
+    @abstractmethod
+    def create_tables(self) -> list[Finding]:
+        """Create the missing tables; change nothing that exists."""
+
+    @abstractmethod
+    def write(self, frame: Frame, rows: pd.DataFrame) -> int:
+        """Upsert rows of a raw frame on its key; return how many changed the store (the rest were there already).
+
+        Rows that repeat a key within the call: the last one wins, the others count as already there when equal and as
+        changing when not.
+        """
+
+
+class ResultStore(ABC):
+    """The result tables; a day of a token is replaced whole and atomically."""
+
+    @abstractmethod
+    def replace_days(self, frame: Frame, days: Sequence[ResultDay], rows: pd.DataFrame) -> None:
+        """Make ``rows`` the only rows of these days; a day without rows becomes empty.
+
+        Visible at once or not at all for each day, also when killed; the same rows again change nothing.
+        """
+
+    @abstractmethod
+    def read(
+        self, frame: Frame, start: datetime, end: datetime, market_id: str | None = None, token_id: str | None = None
+    ) -> pd.DataFrame:
+        """Return result rows by time, every column of the frame, nulls as None/NaN/NaT."""
+
+
+@dataclass(frozen=True, slots=True)
+class MarketStore:
+    """One opened store: its three roles and a name for messages."""
+
+    name: str
+    reader: MarketDataReader
+    writer: MarketDataWriter
+    results: ResultStore
