@@ -1,0 +1,179 @@
+"""Daily impact statistics and the Almgren-Chriss parameters that are combined from them.
+
+The raw tables are read one day at a time and only for days whose data, settings or code changed since their statistics
+were stored; parameters combine stored days and never read raw data.
+"""
+
+import json
+from collections.abc import Callable, Sequence
+from datetime import UTC, date, datetime, timedelta
+from hashlib import sha256
+
+import pandas as pd
+
+from tributary_pipelines.analytics.optimization import impact_statistics
+from tributary_pipelines.analytics.optimization.impact_statistics import ImpactStatistics, compute_impact_statistics
+from tributary_pipelines.analytics.optimization.parameters import AlmgrenChrissParameters, CalibrationGates, calibrate
+from tributary_pipelines.core.models import Market
+from tributary_pipelines.core.result_frames import ALMGREN_CHRISS_PARAMETERS, IMPACT_STATISTICS
+from tributary_pipelines.core.settings import AnalyticsSettings
+from tributary_pipelines.core.units import day_start
+from tributary_pipelines.storage.base import DayFingerprint, MarketStore, ResultDay
+
+_ONE_DAY = timedelta(days=1)
+_FIRST_DAY = datetime(1970, 1, 1, tzinfo=UTC)
+
+
+def fingerprint_of(*inputs: object) -> str:
+    """Return the sha256 of inputs through their JSON form."""
+    return sha256(json.dumps(inputs, sort_keys=True, default=str).encode()).hexdigest()
+
+
+def compute_day_statistics(
+    store: MarketStore, settings: AnalyticsSettings, market: Market, day: date
+) -> ImpactStatistics | None:
+    """Read one UTC day of a token and compute its statistics; None when the day holds no data."""
+    start = day_start(day)
+    held = store.reader.fingerprints(market.market_id, market.token_id, start, start + _ONE_DAY)
+    return _compute(store, settings, market, held[0]) if held else None
+
+
+def ensure_statistics(
+    store: MarketStore,
+    settings: AnalyticsSettings,
+    market: Market,
+    start: date,
+    end: date,
+    *,
+    progress: Callable[[date], None] | None = None,
+) -> list[ImpactStatistics]:
+    """Return the statistics of every day of [start, end) that holds data, computing and storing only what changed.
+
+    Parameters
+    ----------
+    progress
+        Called with each day that had to be read.
+    """
+    first, last = day_start(start), day_start(end)
+    stored = {day.data_fingerprint: day for day in stored_statistics(store, market, start, end)}
+    days, fresh = [], []
+    for held in store.reader.fingerprints(market.market_id, market.token_id, first, last):
+        known = stored.get(_inputs_fingerprint(settings, market, held))
+        if known is not None and known.code_version == impact_statistics.CODE_VERSION:
+            days.append(known)
+            continue
+        if progress is not None:
+            progress(held.day)
+        fresh.append(_compute(store, settings, market, held))
+        days.append(fresh[-1])
+    store_statistics(store, fresh)
+    return days
+
+
+def stored_statistics(store: MarketStore, market: Market, start: date, end: date) -> list[ImpactStatistics]:
+    """Return the stored statistics of [start, end), oldest first."""
+    rows = store.results.read(IMPACT_STATISTICS, day_start(start), day_start(end), market.market_id, market.token_id)
+    return [ImpactStatistics.from_row(row) for row in rows.to_dict("records")]
+
+
+def store_statistics(store: MarketStore, days: Sequence[ImpactStatistics]) -> None:
+    """Replace the stored statistics of these days."""
+    if not days:
+        return
+    rows = pd.DataFrame([day.to_row() for day in days])
+    store.results.replace_days(IMPACT_STATISTICS, [ResultDay(d.market_id, d.token_id, d.day) for d in days], rows)
+
+
+def _compute(store: MarketStore, settings: AnalyticsSettings, market: Market, held: DayFingerprint) -> ImpactStatistics:
+    start = day_start(held.day)
+    token = (market.market_id, market.token_id)
+    return compute_impact_statistics(
+        store.reader.trades(*token, start, start + _ONE_DAY),
+        store.reader.order_books(*token, start, start + _ONE_DAY),
+        market_id=market.market_id,
+        token_id=market.token_id,
+        day=held.day,
+        tick_size=market.tick_size,
+        stamp_guard_s=settings.calibration.stamp_guard,
+        staleness_limit_s=settings.simulation.staleness_limit,
+        data_fingerprint=_inputs_fingerprint(settings, market, held),
+    )
+
+
+def _inputs_fingerprint(settings: AnalyticsSettings, market: Market, held: DayFingerprint) -> str:
+    grids = (settings.calibration.stamp_guard, settings.simulation.staleness_limit)
+    return fingerprint_of(held.day, held.digest, market.tick_size, *grids)
+
+
+def calibrate_market(
+    store: MarketStore,
+    settings: AnalyticsSettings,
+    market: Market,
+    *,
+    as_of: date,
+    lookback_days: int | None = None,
+    progress: Callable[[date], None] | None = None,
+) -> AlmgrenChrissParameters:
+    """Calibrate one token from the window that ends at ``as_of`` 00:00 UTC, and store the result.
+
+    Days whose statistics are stored and still true are not read again.
+    """
+    lookback = lookback_days or settings.calibration.default_lookback_days
+    days = ensure_statistics(store, settings, market, as_of - timedelta(days=lookback), as_of, progress=progress)
+    parameters = _calibrate(settings, market, days, as_of, lookback)
+    store_parameters(store, [parameters])
+    return parameters
+
+
+def calibrate_window(
+    store: MarketStore, settings: AnalyticsSettings, market: Market, *, as_of: date
+) -> AlmgrenChrissParameters:
+    """Calibrate one token from stored statistics alone, for the default window; nothing is written."""
+    lookback = settings.calibration.default_lookback_days
+    days = stored_statistics(store, market, as_of - timedelta(days=lookback), as_of)
+    return _calibrate(settings, market, days, as_of, lookback)
+
+
+def _calibrate(
+    settings: AnalyticsSettings, market: Market, days: Sequence[ImpactStatistics], as_of: date, lookback: int
+) -> AlmgrenChrissParameters:
+    chosen = settings.calibration
+    return calibrate(
+        days,
+        market=market,
+        window_start=day_start(as_of - timedelta(days=lookback)),
+        window_end=day_start(as_of),
+        gates=CalibrationGates(chosen.min_trades_required, chosen.min_days, chosen.min_coverage),
+        eta_interval_s=chosen.eta_interval,
+    )
+
+
+def store_parameters(store: MarketStore, found: Sequence[AlmgrenChrissParameters]) -> None:
+    """Replace the stored parameters of these windows' last days."""
+    days = [ResultDay(p.market_id, p.token_id, (p.window_end - _ONE_DAY).date()) for p in found]
+    store.results.replace_days(ALMGREN_CHRISS_PARAMETERS, days, pd.DataFrame([p.to_row() for p in found]))
+
+
+def parameters_as_of(store: MarketStore, market: Market, moment: datetime) -> AlmgrenChrissParameters | None:
+    """Return the newest stored parameters usable at a moment (usable_from <= moment), None when there are none."""
+    before = day_start(moment.astimezone(UTC).date())
+    found = _read_parameters(store, market, _FIRST_DAY, before)
+    return found[-1] if found else None
+
+
+def parameters_of_day(store: MarketStore, market: Market, day: date) -> AlmgrenChrissParameters | None:
+    """Return the stored parameters whose window ends with this day, None when there are none."""
+    found = _read_parameters(store, market, day_start(day), day_start(day) + _ONE_DAY)
+    return found[-1] if found else None
+
+
+def parameter_history(store: MarketStore, market: Market, *, end: date, days: int) -> list[AlmgrenChrissParameters]:
+    """Return the stored parameters whose windows end within the ``days`` before ``end``, oldest first."""
+    return _read_parameters(store, market, day_start(end - timedelta(days=days)), day_start(end))
+
+
+def _read_parameters(
+    store: MarketStore, market: Market, start: datetime, end: datetime
+) -> list[AlmgrenChrissParameters]:
+    rows = store.results.read(ALMGREN_CHRISS_PARAMETERS, start, end, market.market_id, market.token_id)
+    return [AlmgrenChrissParameters.from_row(row) for row in rows.to_dict("records")]

@@ -1,0 +1,212 @@
+"""Questions to the raw tables: which market is meant, how far its data reaches, its bars; and synthetic markets."""
+
+from datetime import UTC, date, datetime, timedelta
+from difflib import get_close_matches
+from typing import Any
+
+import numpy as np
+import pandas as pd
+
+from tributary_pipelines.analytics.simulation.synthetic_market import SyntheticMarket, SyntheticTape, generate_tape
+from tributary_pipelines.core.errors import ConfigurationError, DataError
+from tributary_pipelines.core.frames import MARKETS, ORDERBOOK_SNAPSHOTS, TRADES, Float64Array2D, OrderBooks, Trades
+from tributary_pipelines.core.models import Market
+from tributary_pipelines.core.requests import SyntheticRequest
+from tributary_pipelines.core.units import day_start, iso_z
+from tributary_pipelines.storage.base import MarketDataReader, MarketStore
+
+_SNAPSHOTS_A_WRITE = 50_000
+
+
+def find_market(reader: MarketDataReader, market: str, token: str | None = None) -> Market:
+    """Return the token that a market_id, slug or series id means; the market's first token when none is named.
+
+    Raises
+    ------
+    DataError
+        Nothing is stored under the name, the market has no such token, or a series id means several markets.
+    """
+    known = reader.markets()
+    for field in ("market_id", "slug", "series_id"):
+        tokens = [entry for entry in known if getattr(entry, field) == market]
+        if tokens:
+            return _choose_token(tokens, market, token)
+    names = [name for entry in known for name in (entry.market_id, entry.slug, entry.series_id) if name]
+    near = get_close_matches(market, names, n=3, cutoff=0.4)
+    hint = f"did you mean {', '.join(dict.fromkeys(near))}?" if near else f"{len(set(names))} names are stored"
+    raise DataError(
+        f"market {market!r} is not in the store; {hint} Data comes in by 'tributary import' or 'tributary synth'"
+    )
+
+
+def _choose_token(tokens: list[Market], market: str, token: str | None) -> Market:
+    market_ids = list(dict.fromkeys(entry.market_id for entry in tokens))
+    if len(market_ids) > 1:
+        raise DataError(
+            f"{market!r} is a series of {len(market_ids)} markets; name one of them: {', '.join(market_ids[:5])}"
+        )
+    if token is None:
+        return tokens[0]
+    for entry in tokens:
+        if entry.token_id == token:
+            return entry
+    raise DataError(f"market {market!r} has no token {token!r}; it has {', '.join(entry.token_id for entry in tokens)}")
+
+
+def last_complete_day(reader: MarketDataReader, market: Market, *, now: datetime) -> date | None:
+    """Return the last UTC day with data that is over, None when there is none."""
+    extent = reader.extent(market.market_id, market.token_id)
+    last = [moment for moment in (extent.last_trade_at, extent.last_snapshot_at) if moment is not None]
+    if not last:
+        return None
+    day = min(max(last).astimezone(UTC).date(), now.astimezone(UTC).date() - timedelta(days=1))
+    first = [moment for moment in (extent.first_trade_at, extent.first_snapshot_at) if moment is not None]
+    return day if day >= min(first).astimezone(UTC).date() else None
+
+
+def default_as_of(reader: MarketDataReader, market: Market, *, now: datetime) -> date:
+    """Return the day after the market's last complete UTC day of data.
+
+    Raises
+    ------
+    DataError
+        The market has no complete day of data.
+    """
+    day = last_complete_day(reader, market, now=now)
+    if day is None:
+        raise DataError(
+            f"market {market.market_id!r}, token {market.token_id!r} has no complete UTC day of data yet; import more"
+        )
+    return day + timedelta(days=1)
+
+
+def build_bars(store: MarketStore, market: Market, start: datetime, end: datetime, width: str) -> pd.DataFrame:
+    """Return the VWAP bars of one token (frame VWAP_BARS)."""
+    return store.reader.bars(market.market_id, market.token_id, start, end, width)
+
+
+def synthesize(store: MarketStore, request: SyntheticRequest) -> dict[str, Any]:
+    """Write a synthetic market with known truth into the store; the same request again changes nothing.
+
+    Returns
+    -------
+    dict
+        The answer of ``tributary synth``: market_id, token_id, start, end and the truth.
+
+    Raises
+    ------
+    ValidationError
+        An option is unknown or out of range.
+    ConfigurationError
+        The market already holds data that this request would not make.
+    """
+    spec = SyntheticMarket.from_options(request.trades_per_hour, request.options)
+    start = day_start(request.start)
+    end = start + timedelta(days=request.n_days)
+    tape = generate_tape(spec, start=start, n_days=request.n_days, rng=np.random.default_rng(request.seed))
+    market = _synthetic_entry(request.market_id, spec)
+    store.writer.create_tables()
+    _refuse_other_data(store.reader, market, tape)
+    store.writer.write(MARKETS, _market_rows(market, start))
+    store.writer.write(TRADES, trade_rows(market, tape.trades, id_prefix=f"{request.seed}-"))
+    for first in range(0, len(tape.books), _SNAPSHOTS_A_WRITE):
+        books = tape.books.rows(slice(first, first + _SNAPSHOTS_A_WRITE))
+        store.writer.write(ORDERBOOK_SNAPSHOTS, book_rows(market, books))
+    return {
+        "market_id": market.market_id,
+        "token_id": market.token_id,
+        "start": iso_z(start),
+        "end": iso_z(end),
+        "truth": tape.truth,
+    }
+
+
+def _synthetic_entry(market_id: str, spec: SyntheticMarket) -> Market:
+    bounds = (0.0, 1.0) if spec.bounded else (None, None)
+    return Market(
+        market_id=market_id,
+        token_id=market_id,
+        slug=market_id,
+        venue="synthetic",
+        quote_currency="USD",
+        tick_size=spec.tick,
+        price_min=bounds[0],
+        price_max=bounds[1],
+        fee_model="none",
+    )
+
+
+def _refuse_other_data(reader: MarketDataReader, market: Market, tape: SyntheticTape) -> None:
+    extent = reader.extent(market.market_id, market.token_id)
+    if extent.first_trade_at is None or extent.last_trade_at is None:
+        return
+    end = extent.last_trade_at + timedelta(microseconds=1)
+    stored = reader.trades(market.market_id, market.token_id, extent.first_trade_at, end)
+    same = set(zip(tape.trades.times.tolist(), tape.trades.prices.tolist(), tape.trades.sizes.tolist(), strict=True))
+    if not set(zip(stored.times.tolist(), stored.prices.tolist(), stored.sizes.tolist(), strict=True)) <= same:
+        raise ConfigurationError(
+            f"market {market.market_id!r} already holds other trades than this seed, start and options make;"
+            " choose another name"
+        )
+
+
+def _market_rows(market: Market, stored_at: datetime) -> pd.DataFrame:
+    return pd.DataFrame([{"timestamp": stored_at, **market.model_dump()}])[list(MARKETS.column_names)]
+
+
+def trade_rows(market: Market, trades: Trades, *, id_prefix: str) -> pd.DataFrame:
+    """Return columnar trades as rows of the TRADES frame; ids count up behind the prefix."""
+    n = len(trades)
+    return pd.DataFrame(
+        {
+            "timestamp": pd.to_datetime(trades.times, unit="us", utc=True),
+            "market_id": market.market_id,
+            "token_id": market.token_id,
+            "side": np.select([trades.signs > 0, trades.signs < 0], ["buy", "sell"], default=None),
+            "trade_id": [f"{id_prefix}{index}" for index in range(n)],
+            "price": trades.prices,
+            "size": trades.sizes,
+            "value": trades.prices * trades.sizes,
+            "is_buyer_maker": trades.signs < 0,
+            "received_at": pd.Series([pd.NaT] * n, dtype="datetime64[us, UTC]"),
+            "side_source": "venue",
+            "id_kind": "derived",
+        }
+    )
+
+
+def book_rows(market: Market, books: OrderBooks) -> pd.DataFrame:
+    """Return columnar snapshots as rows of the ORDERBOOK_SNAPSHOTS frame."""
+    mids = (books.best_bids + books.best_asks) / 2
+    spreads = books.best_asks - books.best_bids
+    return pd.DataFrame(
+        {
+            "timestamp": pd.to_datetime(books.times, unit="us", utc=True),
+            "market_id": market.market_id,
+            "token_id": market.token_id,
+            "best_bid": books.best_bids,
+            "best_ask": books.best_asks,
+            "bid_size": books.bid_sizes[:, 0],
+            "ask_size": books.ask_sizes[:, 0],
+            "mid_price": mids,
+            "spread": spreads,
+            "spread_bps": 1e4 * spreads / mids,
+            "total_bid_volume": np.nansum(books.bid_sizes, axis=1),
+            "total_ask_volume": np.nansum(books.ask_sizes, axis=1),
+            "bid_prices": _ladders(books.bid_prices),
+            "bid_sizes": _ladders(books.bid_sizes),
+            "ask_prices": _ladders(books.ask_prices),
+            "ask_sizes": _ladders(books.ask_sizes),
+            "received_at": pd.Series([pd.NaT] * len(books), dtype="datetime64[us, UTC]"),
+            "source": "file",
+        }
+    )
+
+
+def _ladders(padded: Float64Array2D) -> pd.Series:
+    shown = ~np.isnan(padded)
+    ends = np.cumsum(shown.sum(axis=1))
+    pieces = np.split(padded[shown], ends[:-1])
+    ladders = np.empty(len(padded), dtype=object)
+    ladders[:] = pieces
+    return pd.Series(ladders)

@@ -1,0 +1,147 @@
+"""Execution plans: parameters from the store or by hand and an order in, a trajectory with its cost out."""
+
+from datetime import date, datetime
+
+import pandas as pd
+
+from tributary_pipelines.analytics.optimization.almgren_chriss import ImpactModel
+from tributary_pipelines.analytics.optimization.parameters import AlmgrenChrissParameters
+from tributary_pipelines.analytics.optimization.plan import ExecutionPlan, plan_order, refuse_plan
+from tributary_pipelines.analytics.optimization.strategies import ParentOrder, Risk
+from tributary_pipelines.core.errors import ConfigurationError
+from tributary_pipelines.core.models import Market
+from tributary_pipelines.core.requests import ExplicitParameters, PlanRequest, RiskChoice
+from tributary_pipelines.core.result_frames import EXECUTION_PLANS
+from tributary_pipelines.core.settings import AnalyticsSettings, Instrument, StandardOrder
+from tributary_pipelines.core.units import SECONDS_PER_DAY, US_PER_S, day_start, to_us
+from tributary_pipelines.flows.calibration import parameters_as_of, parameters_of_day
+from tributary_pipelines.flows.market_data import default_as_of, find_market
+from tributary_pipelines.storage.base import MarketStore
+
+
+def plan(store: MarketStore | None, request: PlanRequest, *, now: datetime) -> ExecutionPlan:
+    """Plan one order; parameters given by hand win over stored ones.
+
+    Returns
+    -------
+    ExecutionPlan
+        Refused, with the reason, when the market has no usable stored parameters.
+
+    Raises
+    ------
+    DataError
+        The market is not in the store.
+    """
+    order = ParentOrder(request.side, request.shares, request.horizon_s, request.n_slices)
+    risk = risk_of(request.risk)
+    if request.market is None or store is None:
+        if request.parameters is None:
+            raise ConfigurationError("a plan needs a market in a store, or sigma, gamma, eta and epsilon")
+        return plan_order(order, explicit_model(request.parameters, order), strategy=request.strategy, risk=risk)
+    market = find_market(store.reader, request.market, request.token)
+    if request.parameters is not None:
+        model: ImpactModel | None = explicit_model(request.parameters, order)
+        reasons: tuple[str, ...] = ()
+    else:
+        as_of = request.as_of or default_as_of(store.reader, market, now=now)
+        model, reasons = stored_model(parameters_as_of(store, market, day_start(as_of)), market, order)
+    if model is None:
+        return refuse_plan(order, strategy=request.strategy, reasons=reasons)
+    return plan_order(order, model, strategy=request.strategy, risk=risk, lot_size=market.lot_size)
+
+
+def risk_of(choice: RiskChoice) -> Risk:
+    """Return the risk that was chosen, urgency 1 when none was."""
+    if not choice.is_given:
+        return Risk(urgency=1.0)
+    return Risk(choice.risk_aversion, choice.urgency, choice.lvar_confidence)
+
+
+def explicit_model(given: ExplicitParameters, order: ParentOrder) -> ImpactModel:
+    """Return the model of parameters given by hand: eta holds at tau = horizon / slices, so b = eta / tau."""
+    tau_days = order.horizon_s / order.n_slices / SECONDS_PER_DAY
+    return ImpactModel(
+        sigma=given.sigma,
+        gamma=given.gamma,
+        eta=given.eta,
+        epsilon=given.epsilon,
+        book_slope=given.eta / tau_days,
+        resilience_rate=given.resilience_rate,
+    )
+
+
+def stored_model(
+    parameters: AlmgrenChrissParameters | None, market: Market, order: ParentOrder
+) -> tuple[ImpactModel | None, tuple[str, ...]]:
+    """Return the model that stored parameters give for an order, or None and the reasons."""
+    if parameters is None:
+        name = market.market_id
+        return None, (f"no parameters are stored for {name}; run 'tributary analytics calibrate --market {name}'",)
+    values = {name: parameters.value(name) for name in ("sigma", "gamma", "epsilon", "book_slope")}
+    sigma, gamma, epsilon, slope = values.values()
+    if parameters.status == "refused" or sigma is None or gamma is None or epsilon is None or slope is None:
+        return None, parameters.reasons
+    model = ImpactModel(
+        sigma=sigma,
+        gamma=gamma,
+        eta=slope * order.horizon_s / order.n_slices / SECONDS_PER_DAY,
+        epsilon=epsilon,
+        fee_per_share=parameters.fee_per_share or 0.0,
+        book_slope=slope,
+        resilience_rate=parameters.value("resilience_rate"),
+    )
+    return model, ()
+
+
+def standard_orders(settings: AnalyticsSettings, instrument: Instrument) -> tuple[StandardOrder, ...]:
+    """Return the standard orders of an instrument: its own, else those of the settings."""
+    return settings.planning.orders if instrument.orders is None else instrument.orders
+
+
+def standard_order_id(standard: StandardOrder, strategy: str) -> str:
+    """Return the name of a standard order and strategy, unique within a day.
+
+    Examples
+    --------
+    >>> standard_order_id(StandardOrder(side="buy", shares=1000, horizon="6h", slices=12), "twap")
+    'buy-1000-21600s-12-at43200s-twap'
+    """
+    order = f"{standard.side}-{standard.shares:.12g}-{standard.horizon:.12g}s-{standard.slices}"
+    return f"{order}-at{standard.start:.12g}s-{strategy}"
+
+
+def parent_order(standard: StandardOrder, day: date) -> ParentOrder:
+    """Return a standard order as it is released on a day."""
+    released = to_us(day_start(day)) + round(standard.start * US_PER_S)
+    return ParentOrder(standard.side, standard.shares, standard.horizon, standard.slices, start_us=released)
+
+
+def plan_standard_orders(
+    store: MarketStore, settings: AnalyticsSettings, instrument: Instrument, market: Market, day: date
+) -> pd.DataFrame:
+    """Plan every standard order with every strategy from the parameters of this day (frame EXECUTION_PLANS)."""
+    parameters = parameters_of_day(store, market, day)
+    rows = []
+    for standard in standard_orders(settings, instrument):
+        for strategy in settings.planning.strategies:
+            planned = _plan_standard(parameters, market, standard, strategy, settings.planning.urgency)
+            identity = {
+                "timestamp": day_start(day),
+                "market_id": market.market_id,
+                "token_id": market.token_id,
+                "order_id": standard_order_id(standard, strategy),
+                "usable_from": None if parameters is None else parameters.usable_from,
+                "data_fingerprint": None if parameters is None else parameters.data_fingerprint,
+            }
+            rows.append({**planned.to_row(), **identity})
+    return pd.DataFrame(rows, columns=list(EXECUTION_PLANS.column_names))
+
+
+def _plan_standard(
+    parameters: AlmgrenChrissParameters | None, market: Market, standard: StandardOrder, strategy: str, urgency: float
+) -> ExecutionPlan:
+    order = ParentOrder(standard.side, standard.shares, standard.horizon, standard.slices)
+    model, reasons = stored_model(parameters, market, order)
+    if model is None:
+        return refuse_plan(order, strategy=strategy, reasons=reasons)
+    return plan_order(order, model, strategy=strategy, risk=Risk(urgency=urgency), lot_size=market.lot_size)

@@ -1,0 +1,211 @@
+"""Replays of one parent order on the recorded book, with the parameters known before it."""
+
+from datetime import UTC, date, datetime, timedelta
+from typing import Any
+
+import pandas as pd
+
+from tributary_pipelines.analytics.optimization.almgren_chriss import ImpactModel
+from tributary_pipelines.analytics.optimization.parameters import AlmgrenChrissParameters
+from tributary_pipelines.analytics.optimization.plan import ExecutionPlan, plan_order
+from tributary_pipelines.analytics.optimization.strategies import ParentOrder, Risk
+from tributary_pipelines.analytics.simulation import engine
+from tributary_pipelines.analytics.simulation.engine import SimulationResult, simulate_order
+from tributary_pipelines.core.frames import OrderBooks, Trades
+from tributary_pipelines.core.models import Market
+from tributary_pipelines.core.requests import FillModelName, RefillName, SimulationRequest
+from tributary_pipelines.core.result_frames import EXECUTION_SIMULATIONS
+from tributary_pipelines.core.settings import AnalyticsSettings, Instrument, StandardOrder
+from tributary_pipelines.core.units import US_PER_S, day_start, from_us, iso_z, to_us
+from tributary_pipelines.flows.calibration import fingerprint_of, parameters_as_of
+from tributary_pipelines.flows.market_data import find_market
+from tributary_pipelines.flows.planning import (
+    explicit_model,
+    parent_order,
+    risk_of,
+    standard_order_id,
+    standard_orders,
+    stored_model,
+)
+from tributary_pipelines.storage.base import MarketStore
+
+
+def simulate(store: MarketStore, settings: AnalyticsSettings, request: SimulationRequest) -> dict[str, Any]:
+    """Replay one order and return the answer of ``tributary analytics simulate``.
+
+    Parameters given by hand win over stored ones; without any the book is still walked, with equal slices, and
+    everything that needs parameters is null with the reason.
+
+    Raises
+    ------
+    DataError
+        The market is not in the store.
+    """
+    market = find_market(store.reader, request.market, request.token)
+    order = ParentOrder(
+        request.side, request.shares, request.horizon_s, request.n_slices, start_us=to_us(request.start)
+    )
+    parameters = None
+    if request.parameters is not None:
+        model: ImpactModel | None = explicit_model(request.parameters, order)
+        reasons: tuple[str, ...] = ()
+    else:
+        usable_at = request.start if request.as_of is None else day_start(request.as_of)
+        parameters = parameters_as_of(store, market, usable_at)
+        model, reasons = stored_model(parameters, market, order)
+    result = _replay(
+        *_read_tape(store, settings, market, order),
+        settings=settings,
+        market=market,
+        order=order,
+        model=model,
+        reasons=reasons,
+        strategy=request.strategy,
+        risk=risk_of(request.risk),
+        refill=request.refill,
+        fill_model=request.fill_model or settings.simulation.default_fill_model,
+        latency_s=settings.simulation.latency if request.latency_s is None else request.latency_s,
+    )
+    answer = {"order": _describe(request, market, order), **result.to_answer()}
+    start = day_start(request.start.astimezone(UTC).date())
+    held = store.reader.fingerprints(market.market_id, market.token_id, start, _end_of(order))
+    data = [day.digest for day in held]
+    known = None if parameters is None else (parameters.usable_from, parameters.data_fingerprint)
+    answer["result_id"] = fingerprint_of(answer, data, known, engine.CODE_VERSION)[:16]
+    return answer
+
+
+def _describe(request: SimulationRequest, market: Market, order: ParentOrder) -> dict[str, Any]:
+    return {
+        "market_id": market.market_id,
+        "token_id": market.token_id,
+        "side": order.side,
+        "shares": order.shares,
+        "strategy": request.strategy,
+        "start": iso_z(request.start),
+        "horizon_s": order.horizon_s,
+        "slices": order.n_slices,
+        "refill": request.refill,
+    }
+
+
+def _end_of(order: ParentOrder) -> datetime:
+    return _released_at(order) + timedelta(seconds=order.horizon_s)
+
+
+def _released_at(order: ParentOrder) -> datetime:
+    return from_us(order.start_us or 0)
+
+
+def _read_tape(
+    store: MarketStore, settings: AnalyticsSettings, market: Market, order: ParentOrder
+) -> tuple[OrderBooks, Trades]:
+    token = (market.market_id, market.token_id)
+    released, end = _released_at(order), _end_of(order) + timedelta(seconds=1)
+    earliest = released - timedelta(seconds=settings.simulation.staleness_limit)
+    return store.reader.order_books(*token, earliest, end), store.reader.trades(*token, released, end)
+
+
+def _replay(
+    books: OrderBooks,
+    trades: Trades,
+    *,
+    settings: AnalyticsSettings,
+    market: Market,
+    order: ParentOrder,
+    model: ImpactModel | None,
+    reasons: tuple[str, ...],
+    strategy: str,
+    risk: Risk,
+    refill: RefillName,
+    fill_model: FillModelName,
+    latency_s: float,
+) -> SimulationResult:
+    planned: ExecutionPlan | None = None
+    if model is not None:
+        planned = plan_order(order, model, strategy=strategy, risk=risk, lot_size=market.lot_size)
+    return simulate_order(
+        order,
+        planned,
+        books,
+        trades,
+        model=model,
+        market=market,
+        staleness_limit_s=settings.simulation.staleness_limit,
+        latency_s=latency_s,
+        refill=refill,
+        fill_model=fill_model,
+        reasons=reasons,
+    )
+
+
+def simulate_standard_orders(
+    store: MarketStore, settings: AnalyticsSettings, instrument: Instrument, market: Market, day: date
+) -> pd.DataFrame:
+    """Replay every standard order with every strategy on one day (frame EXECUTION_SIMULATIONS).
+
+    The parameters are the newest of windows that end before or at 00:00 UTC of the day: nothing of the day itself.
+    """
+    start, end = day_start(day), day_start(day) + timedelta(days=1)
+    parameters = parameters_as_of(store, market, start)
+    held = store.reader.fingerprints(market.market_id, market.token_id, start, end)
+    data = held[0].digest if held else None
+    books = store.reader.order_books(market.market_id, market.token_id, start, end)
+    trades = store.reader.trades(market.market_id, market.token_id, start, end)
+    rows = []
+    for standard in standard_orders(settings, instrument):
+        for strategy in settings.planning.strategies:
+            row = _simulate_standard(
+                books,
+                trades,
+                settings=settings,
+                market=market,
+                parameters=parameters,
+                standard=standard,
+                strategy=strategy,
+                day=day,
+            )
+            row["data_fingerprint"] = fingerprint_of(data, None if parameters is None else parameters.data_fingerprint)
+            row["result_id"] = fingerprint_of(row, engine.CODE_VERSION)[:16]
+            rows.append(row)
+    return pd.DataFrame(rows, columns=list(EXECUTION_SIMULATIONS.column_names))
+
+
+def _simulate_standard(
+    books: OrderBooks,
+    trades: Trades,
+    *,
+    settings: AnalyticsSettings,
+    market: Market,
+    parameters: AlmgrenChrissParameters | None,
+    standard: StandardOrder,
+    strategy: str,
+    day: date,
+) -> dict[str, Any]:
+    order = parent_order(standard, day)
+    model, reasons = stored_model(parameters, market, order)
+    earliest = (order.start_us or 0) - round(settings.simulation.staleness_limit * US_PER_S)
+    last = (order.start_us or 0) + round(order.horizon_s * US_PER_S) + 1
+    result = _replay(
+        books.between(earliest, last),
+        trades.between(order.start_us or 0, last),
+        settings=settings,
+        market=market,
+        order=order,
+        model=model,
+        reasons=reasons,
+        strategy=strategy,
+        risk=Risk(urgency=settings.planning.urgency),
+        refill="calibrated",
+        fill_model=settings.simulation.default_fill_model,
+        latency_s=settings.simulation.latency,
+    )
+    return {
+        **result.to_row(),
+        "timestamp": _released_at(order),
+        "market_id": market.market_id,
+        "token_id": market.token_id,
+        "order_id": standard_order_id(standard, strategy),
+        "strategy": strategy,
+        "usable_from": None if parameters is None else parameters.usable_from,
+    }
