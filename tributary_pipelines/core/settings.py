@@ -9,7 +9,6 @@ import os
 import re
 from collections.abc import Mapping
 from datetime import date
-from difflib import get_close_matches
 from pathlib import Path
 from typing import Annotated, Any, Literal, TypeVar
 
@@ -19,6 +18,7 @@ from pydantic import ValidationError as PydanticError
 
 from tributary_pipelines.core.errors import ConfigurationError, ValidationError
 from tributary_pipelines.core.units import SECONDS_PER_DAY, parse_duration
+from tributary_pipelines.core.violations import explain_violations
 
 _VARIABLE = re.compile(r"\$\{([A-Za-z_][A-Za-z0-9_]*)(?::([^}]*))?\}")
 
@@ -293,35 +293,4 @@ def _validate(model: type[M], raw: dict[str, Any], path: Path) -> M:
     try:
         return model.model_validate(raw)
     except PydanticError as error:
-        problems = [_explain(model, problem) for problem in error.errors(include_input=False, include_url=False)]
-        raise ConfigurationError(f"{path}: " + "; ".join(problems)) from None
-
-
-def _explain(model: type[BaseModel], problem: Any) -> str:
-    location = ".".join(str(part) for part in problem["loc"])
-    if problem["type"] != "extra_forbidden":
-        return f"{location}: {problem['msg']}" if location else str(problem["msg"])
-    known = _known_keys(model, problem["loc"][:-1])
-    near = get_close_matches(str(problem["loc"][-1]), known, n=1, cutoff=0.5)
-    hint = f"did you mean '{near[0]}'?" if near else f"known keys: {', '.join(sorted(known))}"
-    return f"unknown key '{location}'; {hint}"
-
-
-def _known_keys(model: type[BaseModel], parents: tuple[Any, ...]) -> list[str]:
-    keys: type[BaseModel] | None = model
-    for part in parents:
-        if isinstance(part, int) or keys is None:
-            continue
-        field = keys.model_fields.get(str(part))
-        keys = _section_of(field.annotation) if field else None
-    return sorted(keys.model_fields) if keys else []
-
-
-def _section_of(annotation: Any) -> type[BaseModel] | None:
-    if isinstance(annotation, type) and issubclass(annotation, BaseModel):
-        return annotation
-    for argument in getattr(annotation, "__args__", ()):
-        section = _section_of(argument)
-        if section is not None:
-            return section
-    return None
+        raise ConfigurationError(f"{path}: {explain_violations(model, error)}") from None
