@@ -7,10 +7,10 @@ StorageError.
 """
 
 from abc import ABC, abstractmethod
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from datetime import date, datetime
-from typing import Literal
+from typing import Literal, Self
 
 import pandas as pd
 import pyarrow as pa
@@ -155,9 +155,16 @@ class ResultStore(ABC):
 
 @dataclass(frozen=True, slots=True)
 class MarketStore:
-    """One opened store: its three roles and a name for messages."""
+    """One opened store: its three roles and a name for messages; as a context manager it closes its connections."""
 
     name: str
     reader: MarketDataReader
     writer: MarketDataWriter
     results: ResultStore
+    close: Callable[[], None]
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
