@@ -45,5 +45,11 @@ test: install ## every test, on real servers
 bench: install ## what is measured, as ratios within one run
 	$(BIN)/python -m benchmarks
 
+# An environment of its own: the auditor's dependencies stay out of the locked ones. What could not be looked up fails.
+audit: install ## known vulnerabilities of the locked versions (asks the package index's advisory service)
+	$(PYTHON) -m venv .venv/audit
+	.venv/audit/bin/python -m pip install --quiet --disable-pip-version-check pip-audit==2.10.1
+	.venv/audit/bin/pip-audit --strict --no-deps --disable-pip --progress-spinner off -r constraints.txt
+
 clean: ## remove what the targets made
 	rm -rf .venv demo .pytest_cache .mypy_cache .ruff_cache
