@@ -239,6 +239,11 @@ def load_settings(path: Path | None = None, environment: Mapping[str, str] | Non
     return _validate(Settings, {**raw, "folder": found.parent.resolve()}, found)
 
 
+def child_environment(**variables: str) -> dict[str, str]:
+    """Return the environment of this process with some variables set, for a process that is to be started."""
+    return {**os.environ, **variables}
+
+
 def load_instruments(settings: Settings, environment: Mapping[str, str] | None = None) -> tuple[Instrument, ...]:
     """Load the instruments file that the settings name; none when they name none.
 
