@@ -101,4 +101,4 @@ class SyntheticRequest(_Request):
     trades_per_hour: Positive
     seed: Annotated[int, Field(ge=0)]
     start: date
-    options: dict[str, float] = {}
+    options: dict[str, float | str | bool] = {}

@@ -9,11 +9,12 @@ import pandas as pd
 
 from tributary_pipelines.analytics.simulation.synthetic_market import SyntheticMarket, SyntheticTape, generate_tape
 from tributary_pipelines.core.errors import ConfigurationError, DataError
-from tributary_pipelines.core.frames import MARKETS, ORDERBOOK_SNAPSHOTS, TRADES, Float64Array2D, OrderBooks, Trades
+from tributary_pipelines.core.frames import MARKETS, ORDERBOOK_SNAPSHOTS, TRADES
 from tributary_pipelines.core.models import Market
 from tributary_pipelines.core.requests import SyntheticRequest
 from tributary_pipelines.core.units import day_start, iso_z
 from tributary_pipelines.storage.base import MarketDataReader, MarketStore
+from tributary_pipelines.storage.rows import book_rows, trade_rows
 
 _SNAPSHOTS_A_WRITE = 50_000
 
@@ -100,7 +101,7 @@ def synthesize(store: MarketStore, request: SyntheticRequest) -> dict[str, Any]:
     ConfigurationError
         The market already holds data that this request would not make.
     """
-    spec = SyntheticMarket.from_options(request.trades_per_hour, request.options)
+    spec = SyntheticMarket.from_options({**request.options, "trades_per_hour": request.trades_per_hour})
     start = day_start(request.start)
     end = start + timedelta(days=request.n_days)
     tape = generate_tape(spec, start=start, n_days=request.n_days, rng=np.random.default_rng(request.seed))
@@ -152,61 +153,3 @@ def _refuse_other_data(reader: MarketDataReader, market: Market, tape: Synthetic
 
 def _market_rows(market: Market, stored_at: datetime) -> pd.DataFrame:
     return pd.DataFrame([{"timestamp": stored_at, **market.model_dump()}])[list(MARKETS.column_names)]
-
-
-def trade_rows(market: Market, trades: Trades, *, id_prefix: str) -> pd.DataFrame:
-    """Return columnar trades as rows of the TRADES frame; ids count up behind the prefix."""
-    n = len(trades)
-    return pd.DataFrame(
-        {
-            "timestamp": pd.to_datetime(trades.times, unit="us", utc=True),
-            "market_id": market.market_id,
-            "token_id": market.token_id,
-            "side": np.select([trades.signs > 0, trades.signs < 0], ["buy", "sell"], default=None),
-            "trade_id": [f"{id_prefix}{index}" for index in range(n)],
-            "price": trades.prices,
-            "size": trades.sizes,
-            "value": trades.prices * trades.sizes,
-            "is_buyer_maker": trades.signs < 0,
-            "received_at": pd.Series([pd.NaT] * n, dtype="datetime64[us, UTC]"),
-            "side_source": "venue",
-            "id_kind": "derived",
-        }
-    )
-
-
-def book_rows(market: Market, books: OrderBooks) -> pd.DataFrame:
-    """Return columnar snapshots as rows of the ORDERBOOK_SNAPSHOTS frame."""
-    mids = (books.best_bids + books.best_asks) / 2
-    spreads = books.best_asks - books.best_bids
-    return pd.DataFrame(
-        {
-            "timestamp": pd.to_datetime(books.times, unit="us", utc=True),
-            "market_id": market.market_id,
-            "token_id": market.token_id,
-            "best_bid": books.best_bids,
-            "best_ask": books.best_asks,
-            "bid_size": books.bid_sizes[:, 0],
-            "ask_size": books.ask_sizes[:, 0],
-            "mid_price": mids,
-            "spread": spreads,
-            "spread_bps": 1e4 * spreads / mids,
-            "total_bid_volume": np.nansum(books.bid_sizes, axis=1),
-            "total_ask_volume": np.nansum(books.ask_sizes, axis=1),
-            "bid_prices": _ladders(books.bid_prices),
-            "bid_sizes": _ladders(books.bid_sizes),
-            "ask_prices": _ladders(books.ask_prices),
-            "ask_sizes": _ladders(books.ask_sizes),
-            "received_at": pd.Series([pd.NaT] * len(books), dtype="datetime64[us, UTC]"),
-            "source": "file",
-        }
-    )
-
-
-def _ladders(padded: Float64Array2D) -> pd.Series:
-    shown = ~np.isnan(padded)
-    ends = np.cumsum(shown.sum(axis=1))
-    pieces = np.split(padded[shown], ends[:-1])
-    ladders = np.empty(len(padded), dtype=object)
-    ladders[:] = pieces
-    return pd.Series(ladders)
