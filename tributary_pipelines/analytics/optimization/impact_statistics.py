@@ -16,7 +16,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from tributary_pipelines.analytics.optimization.book_costs import SPAN_TICKS, infer_tick
+from tributary_pipelines.analytics.book_costs import SPAN_TICKS, infer_tick
 from tributary_pipelines.analytics.optimization.impact_sums import (
     bucket_flow,
     lag_sums,
@@ -160,14 +160,13 @@ def compute_impact_statistics(
     start = to_us(day_start(day))
     trades, books = trades.between(start, start + US_PER_DAY), books.between(start, start + US_PER_DAY)
     with np.errstate(over="ignore", invalid="ignore"):
-        mids = books.mids
-        usable = np.flatnonzero(np.isfinite(mids))
+        usable = books.rows(np.flatnonzero(np.isfinite(books.mids)))
         reach = reach_us(books.times, staleness_limit_s)
-        grid = mids_on_grid(books.times[usable], mids[usable], start, reach)
         sampled = sampled_books(books, start, reach)
         tick = tick_size if tick_size is not None else infer_tick(sampled)
+        grid = mids_on_grid(usable, start, reach)
         sums = {
-            **spread_sums(books.rows(usable), start, reach),
+            **spread_sums(usable, start, reach),
             **move_sums(grid, price_scale(grid, price_min, price_max)),
             **lag_sums(grid, bucket_flow(trades, start, stamp_guard_s)),
             **slope_sums(sampled, tick, start),
@@ -176,20 +175,31 @@ def compute_impact_statistics(
         timestamp=day_start(day),
         market_id=market_id,
         token_id=token_id,
-        n_trades=len(trades),
-        n_unsigned=int(np.count_nonzero(trades.signs == 0)),
-        n_snapshots=len(books),
-        n_usable=len(usable),
-        first_snapshot_s=float(books.times[0] - start) / US_PER_S if len(books) else None,
-        covered_s=float(sums["spread_s"].sum()),
         price_min=price_min,
         price_max=price_max,
         tick_size=tick,
-        last_mid=float(mids[usable[-1]]) if len(usable) else None,
         code_version=CODE_VERSION,
         data_fingerprint=data_fingerprint,
-        **{name: np.where(np.isfinite(values), values, np.nan) for name, values in sums.items()},
+        **_counts(trades, books, usable, start),
+        **_finite(sums),
     )
+
+
+def _finite(sums: dict[str, Float64Array1D]) -> dict[str, Any]:
+    """Return the sums as columns, with NaN for what overflowed."""
+    columns: dict[str, Any] = {name: np.where(np.isfinite(values), values, np.nan) for name, values in sums.items()}
+    return columns | {"covered_s": float(columns["spread_s"].sum())}
+
+
+def _counts(trades: Trades, books: OrderBooks, usable: OrderBooks, start: int) -> dict[str, Any]:
+    return {
+        "n_trades": len(trades),
+        "n_unsigned": int(np.count_nonzero(trades.signs == 0)),
+        "n_snapshots": len(books),
+        "n_usable": len(usable),
+        "first_snapshot_s": float(books.times[0] - start) / US_PER_S if len(books) else None,
+        "last_mid": float(usable.mids[-1]) if len(usable) else None,
+    }
 
 
 @dataclass(frozen=True, slots=True, eq=False)

@@ -6,7 +6,7 @@ rows given lie inside the day.
 
 import numpy as np
 
-from tributary_pipelines.analytics.optimization.book_costs import SPAN_TICKS, measure_book_slopes
+from tributary_pipelines.analytics.book_costs import SPAN_TICKS, measure_book_slopes
 from tributary_pipelines.analytics.optimization.lag_regression import (
     BLOCKS_PER_DAY,
     BUCKET_S,
@@ -32,14 +32,14 @@ def reach_us(times: Int64Array1D, staleness_limit_s: float) -> float:
     return max(staleness_limit_s * US_PER_S, 3.0 * float(np.median(gaps)) if len(gaps) else 0.0)
 
 
-def mids_on_grid(times: Int64Array1D, mids: Float64Array1D, start: int, reach_us: float) -> Float64Array1D:
+def mids_on_grid(usable: OrderBooks, start: int, reach_us: float) -> Float64Array1D:
     """Return the mids at 00:00:00, 00:00:10, ... of the day, (8640,) P, NaN where none is within reach."""
     grid = start + np.arange(_GRID_PER_DAY) * (GRID_S * US_PER_S)
-    if not len(times):
+    if not len(usable):
         return np.full(_GRID_PER_DAY, np.nan)
-    last = np.searchsorted(times, grid, side="right") - 1
-    is_fresh = (last >= 0) & (grid - times[last] <= reach_us)
-    return np.where(is_fresh, mids[last], np.nan)
+    last = np.searchsorted(usable.times, grid, side="right") - 1
+    is_fresh = (last >= 0) & (grid - usable.times[last] <= reach_us)
+    return np.where(is_fresh, usable.mids[last], np.nan)
 
 
 def _by_block(values: Float64Array1D) -> Float64Array1D:
