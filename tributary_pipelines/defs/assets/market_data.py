@@ -1,0 +1,87 @@
+"""The raw tables as external assets: filled by the collection layer or an import, observed here.
+
+An observation says how many rows a table holds, when the last one was, and which instruments have waited longest for
+data.
+"""
+
+from collections.abc import Iterator, Sequence
+from datetime import UTC, datetime
+
+import dagster as dg
+import pandas as pd
+
+from tributary_pipelines.core.errors import DataError
+from tributary_pipelines.core.settings import Instrument
+from tributary_pipelines.core.units import iso_z
+from tributary_pipelines.defs.metadata import to_metadata
+from tributary_pipelines.defs.resources import MarketStoreResource
+from tributary_pipelines.defs.stages import OWNERS, TABLES
+from tributary_pipelines.defs.steps import data_version, markets_of
+from tributary_pipelines.storage.base import MarketDataReader
+
+GROUP = "market_data"
+_LEAST_HEALTHY = 10
+_DESCRIPTIONS = {
+    "trades": "**The tape**: one row a trade, taker's side where the venue says it. Filled by the collector or"
+    " 'tributary import'.",
+    "orderbook_snapshots": "**Full-depth order books**: one row a snapshot and token, ladders best first. Filled by the"
+    " collector or 'tributary import'.",
+    "markets": "**The markets**: one entry for each token with tick, lot, bounds and fees; the newest counts.",
+}
+
+
+def build_market_data(instruments: Sequence[Instrument], kind: str) -> dg.AssetsDefinition:
+    """Return the observation of the raw tables.
+
+    Parameters
+    ----------
+    kind
+        The store's kind, shown on the assets.
+    """
+    # A tag, because an observable asset drops kinds silently.
+    tags = {f"dagster/kind/{kind}": "", "dagster/kind/table": ""}
+    specs = [
+        dg.AssetSpec(name, description=_DESCRIPTIONS[name], group_name=GROUP, owners=OWNERS, tags=tags)
+        for name in TABLES
+    ]
+
+    @dg.multi_observable_source_asset(name="observe_tables", specs=specs, can_subset=True)
+    def observe_tables(context: dg.AssetExecutionContext, store: MarketStoreResource) -> Iterator[dg.ObserveResult]:
+        waiting = least_healthy(store.reader, instruments, now=datetime.now(UTC))
+        for state in store.reader.table_states():
+            if dg.AssetKey(state.table) not in context.selected_asset_keys:
+                continue
+            yield dg.ObserveResult(
+                asset_key=state.table,
+                data_version=data_version([state.n_rows, state.last_at]),
+                metadata=to_metadata(
+                    {
+                        "n_rows": state.n_rows,
+                        "last_at": state.last_at,
+                        "is_suspended": state.is_suspended,
+                        "least_healthy": waiting if state.table != "markets" else None,
+                    }
+                ),
+            )
+
+    return observe_tables
+
+
+def least_healthy(reader: MarketDataReader, instruments: Sequence[Instrument], *, now: datetime) -> pd.DataFrame:
+    """Return the ten instruments that have waited longest for data; those without any come first."""
+    rows = [(instrument.name, *_last_data(reader, instrument)) for instrument in instruments]
+    frame = pd.DataFrame(rows, columns=["instrument", "last_trade_at", "last_snapshot_at"])
+    newest = frame[["last_trade_at", "last_snapshot_at"]].apply(pd.to_datetime, utc=True).max(axis=1)
+    frame["hours_without_data"] = (now - newest).dt.total_seconds() / 3_600
+    worst = frame.loc[newest.sort_values(na_position="first").index].head(_LEAST_HEALTHY)
+    return worst.map(lambda value: iso_z(value) if isinstance(value, datetime) and value is not pd.NaT else value)
+
+
+def _last_data(reader: MarketDataReader, instrument: Instrument) -> tuple[datetime | None, datetime | None]:
+    try:
+        extents = [reader.extent(market.market_id, market.token_id) for market in markets_of(reader, instrument)]
+    except DataError:
+        return None, None
+    trades = [extent.last_trade_at for extent in extents if extent.last_trade_at is not None]
+    books = [extent.last_snapshot_at for extent in extents if extent.last_snapshot_at is not None]
+    return max(trades, default=None), max(books, default=None)

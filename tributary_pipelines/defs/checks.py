@@ -1,0 +1,208 @@
+"""The asset checks: one for each instrument and stage, and one for each raw table.
+
+Each reads the stored rows of the run's days (the last 30 days when it is started by hand) and lists every violated
+condition of conditions.py. An error condition fails as ERROR, anything else as WARN.
+"""
+
+from collections.abc import Callable, Iterator, Sequence
+from datetime import UTC, date, datetime, timedelta
+
+import dagster as dg
+import pandas as pd
+
+from tributary_pipelines.core import result_frames
+from tributary_pipelines.core.errors import DataError
+from tributary_pipelines.core.frames import Frame
+from tributary_pipelines.core.models import Market
+from tributary_pipelines.core.settings import AnalyticsSettings, Instrument
+from tributary_pipelines.core.units import PARAMETER_UNITS, SECONDS_PER_DAY, day_start
+from tributary_pipelines.defs import conditions
+from tributary_pipelines.defs.conditions import Violations
+from tributary_pipelines.defs.metadata import to_metadata
+from tributary_pipelines.defs.partitions import days_of
+from tributary_pipelines.defs.resources import MarketStoreResource, SettingsResource
+from tributary_pipelines.defs.stages import (
+    IMPACT_STATISTICS,
+    PARAMETERS,
+    PLANS,
+    SIMULATIONS,
+    TABLES,
+    VWAP_BARS,
+    Stage,
+    asset_key,
+)
+from tributary_pipelines.defs.steps import markets_of, retried
+from tributary_pipelines.storage.base import MarketStore
+
+_ONE_DAY = timedelta(days=1)
+_DAYS_BY_HAND = 30
+_TRAILING_DAYS = 60
+_PAGE = 500
+_SHOWN_VIOLATIONS = 5
+_COMPARED = ("status", *PARAMETER_UNITS)
+
+Question = Callable[[MarketStore, AnalyticsSettings, Market, list[date]], Violations]
+
+
+def _bars(store: MarketStore, _: AnalyticsSettings, market: Market, days: list[date]) -> Violations:
+    bars = _rows(store, result_frames.VWAP_BARS, market, days)
+    start, end = day_start(days[0]), day_start(days[-1]) + _ONE_DAY
+    return conditions.check_bars(bars, store.reader.bars(market.market_id, market.token_id, start, end, "1d"))
+
+
+def _statistics(store: MarketStore, settings: AnalyticsSettings, market: Market, days: list[date]) -> Violations:
+    rows = _rows(store, result_frames.IMPACT_STATISTICS, market, days)
+    coverage = settings.calibration.min_coverage
+    return conditions.check_statistics(rows, min_coverage=coverage, day_length_s=SECONDS_PER_DAY)
+
+
+def _parameters(store: MarketStore, _: AnalyticsSettings, market: Market, days: list[date]) -> Violations:
+    earlier = [days[0] - n * _ONE_DAY for n in range(_TRAILING_DAYS, 0, -1)]
+    everything = _rows(store, result_frames.ALMGREN_CHRISS_PARAMETERS, market, [*earlier, *days])
+    rows = everything[everything["timestamp"] >= day_start(days[0])]
+    return conditions.check_parameters(rows, everything)
+
+
+def _plans(store: MarketStore, _: AnalyticsSettings, market: Market, days: list[date]) -> Violations:
+    return conditions.check_plans(_rows(store, result_frames.EXECUTION_PLANS, market, days))
+
+
+def _simulations(store: MarketStore, _: AnalyticsSettings, market: Market, days: list[date]) -> Violations:
+    return conditions.check_simulations(_rows(store, result_frames.EXECUTION_SIMULATIONS, market, days))
+
+
+def _rows(store: MarketStore, frame: Frame, market: Market, days: list[date]) -> pd.DataFrame:
+    start, end = day_start(days[0]), day_start(days[-1]) + _ONE_DAY
+    return store.results.read(frame, start, end, market.market_id, market.token_id)
+
+
+_QUESTIONS: dict[Stage, tuple[str, Question, str]] = {
+    VWAP_BARS: ("bars_add_up", _bars, "VWAP within low..high; volume and trades equal the tape's; late data"),
+    IMPACT_STATISTICS: ("day_is_covered", _statistics, "Sums are finite and of the right sign; coverage of the day"),
+    PARAMETERS: (
+        "parameters_are_sound",
+        _parameters,
+        "Identified, finite, positive, gamma below 2 b, interval width, drift; history here equals the result table",
+    ),
+    PLANS: ("plans_sum_to_the_order", _plans, "Slices sum to the order, cost parts add up, nothing looks ahead"),
+    SIMULATIONS: ("replays_conserve", _simulations, "Fills, filled and ordered agree; parameters known before the day"),
+}
+
+
+def build_stage_checks(stage: Stage, instruments: Sequence[Instrument], suffix: str) -> dg.AssetChecksDefinition:
+    """Return the check of every instrument of a stage, as one step."""
+    name, question, description = _QUESTIONS[stage]
+    by_key = {asset_key(instrument.name, stage.name): instrument for instrument in instruments}
+    specs = [dg.AssetCheckSpec(name, asset=key, description=description) for key in by_key]
+
+    @dg.multi_asset_check(name=f"{stage.name}_checks{suffix}", specs=specs, can_subset=True)
+    def stage_checks(
+        context: dg.AssetCheckExecutionContext, store: MarketStoreResource, settings: SettingsResource
+    ) -> Iterator[dg.AssetCheckResult]:
+        analytics = settings.load().analytics
+        days = checked_days(context.run, today=datetime.now(UTC).date())
+        asked = {check.asset_key for check in context.selected_asset_check_keys}
+        for key in [key for key in by_key if key in asked]:
+            with retried(context.op_execution_context):
+                found = examine(store.opened, analytics, by_key[key], days, question)
+                if stage is PARAMETERS:
+                    found = joined([found, compare_history(context.instance, store.opened, key, by_key[key], days)])
+            yield check_result(key, name, found)
+
+    return stage_checks
+
+
+def build_table_checks() -> dg.AssetChecksDefinition:
+    """Return the checks of the raw tables, as one step."""
+    specs = [
+        dg.AssetCheckSpec("table_is_live", asset=table, description="Holds rows; its write-ahead log is applied")
+        for table in TABLES
+    ]
+
+    @dg.multi_asset_check(name="table_checks", specs=specs, can_subset=True)
+    def table_checks(
+        context: dg.AssetCheckExecutionContext, store: MarketStoreResource
+    ) -> Iterator[dg.AssetCheckResult]:
+        asked = {check.asset_key for check in context.selected_asset_check_keys}
+        for state in store.reader.table_states():
+            if dg.AssetKey(state.table) in asked:
+                yield check_result(dg.AssetKey(state.table), "table_is_live", conditions.check_table(state))
+
+    return table_checks
+
+
+def checked_days(run: dg.DagsterRun, *, today: date) -> list[date]:
+    """Return the days of the run, or the last 30 complete ones when it has none (a check started by hand)."""
+    tags = run.tags
+    first = tags.get("dagster/partition") or tags.get("dagster/asset_partition_range_start")
+    last = tags.get("dagster/partition") or tags.get("dagster/asset_partition_range_end")
+    if first and last:
+        return days_of(first, last)
+    return [today - n * _ONE_DAY for n in range(_DAYS_BY_HAND, 0, -1)]
+
+
+def examine(
+    store: MarketStore, settings: AnalyticsSettings, instrument: Instrument, days: list[date], question: Question
+) -> Violations:
+    """Return what is wrong with an instrument's rows of these days, over all its markets."""
+    try:
+        markets = markets_of(store.reader, instrument)
+    except DataError as error:
+        return Violations(warnings=[f"refused: {error}"])
+    return joined([question(store, settings, market, days) for market in markets])
+
+
+def joined(parts: Sequence[Violations]) -> Violations:
+    """Return the violations of several parts as one."""
+    return Violations([e for part in parts for e in part.errors], [w for part in parts for w in part.warnings])
+
+
+def compare_history(
+    instance: dg.DagsterInstance, store: MarketStore, key: dg.AssetKey, instrument: Instrument, days: list[date]
+) -> Violations:
+    """Compare Dagster's parameter history of these days with the result table; a series is compared by no number."""
+    if instrument.market_id is None:
+        return Violations()
+    try:
+        market = markets_of(store.reader, instrument)[0]
+    except DataError:
+        return Violations()
+    rows = _rows(store, result_frames.ALMGREN_CHRISS_PARAMETERS, market, days)
+    return conditions.check_history(rows, shown_parameters(instance, key, days))
+
+
+def shown_parameters(
+    instance: dg.DagsterInstance, key: dg.AssetKey, days: Sequence[date]
+) -> dict[str, dict[str, float | str]]:
+    """Return status and parameters by day as Dagster's newest materialisations show them."""
+    shown: dict[str, dict[str, float | str]] = {}
+    wanted = dg.AssetRecordsFilter(key, asset_partitions=[day.isoformat() for day in days])
+    page = instance.fetch_materializations(wanted, limit=_PAGE)
+    while True:
+        for record in page.records:
+            event = record.asset_materialization
+            if event is not None and event.partition is not None and event.partition not in shown:
+                numbers = {name: event.metadata[name].value for name in _COMPARED if name in event.metadata}
+                shown[event.partition] = numbers
+        if not page.has_more or len(shown) == len(days):
+            return shown
+        page = instance.fetch_materializations(wanted, limit=_PAGE, cursor=page.cursor)
+
+
+def check_result(key: dg.AssetKey, name: str, found: Violations) -> dg.AssetCheckResult:
+    """Return the result of one check; every violation is listed."""
+    every = [*found.errors, *found.warnings]
+    return dg.AssetCheckResult(
+        asset_key=key,
+        check_name=name,
+        passed=found.are_none,
+        severity=dg.AssetCheckSeverity.ERROR if found.errors else dg.AssetCheckSeverity.WARN,
+        description="; ".join(every[:_SHOWN_VIOLATIONS]) or None,
+        metadata=to_metadata(
+            {
+                "n_errors": len(found.errors),
+                "n_warnings": len(found.warnings),
+                "violations": pd.DataFrame({"violation": every}) if every else None,
+            }
+        ),
+    )
