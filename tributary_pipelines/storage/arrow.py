@@ -1,0 +1,132 @@
+"""Between Arrow tables and what the package works with: the columnar classes and pandas frames.
+
+Every conversion is vectorised: ladders become padded 2-D arrays from their list offsets, never row by row. Times in
+Arrow are naive UTC microseconds inside the stores, and aware at the border.
+"""
+
+from typing import Any
+
+import numpy as np
+import pandas as pd
+import pyarrow as pa
+from numpy.typing import NDArray
+
+from tributary_pipelines.core.frames import Column, Float64Array2D, Frame, Int64Array1D, OrderBooks, no_order_books
+
+LADDERS = ("bid_prices", "bid_sizes", "ask_prices", "ask_sizes")
+
+_TYPES = {
+    "timestamp": pa.timestamp("us"),
+    "symbol": pa.string(),
+    "string": pa.string(),
+    "double": pa.float64(),
+    "long": pa.int64(),
+    "boolean": pa.bool_(),
+    "array": pa.list_(pa.float64()),
+}
+_AWARE = pa.timestamp("us", tz="UTC")
+
+
+def stored_schema(columns: tuple[Column, ...]) -> pa.Schema:
+    """Return the Arrow schema in which the stores keep and exchange these columns: times are naive UTC."""
+    return pa.schema([(column.name, _TYPES[column.kind]) for column in columns])
+
+
+def with_aware_times(batch: pa.RecordBatch) -> pa.RecordBatch:
+    """Return a batch whose times are aware UTC."""
+    fields = [(f.name, _AWARE if pa.types.is_timestamp(f.type) else f.type) for f in batch.schema]
+    return batch.cast(pa.schema(fields))
+
+
+def to_pandas(frame: Frame, table: pa.Table) -> pd.DataFrame:
+    """Return a stored table as the frame it is: aware times, None for missing text, NaN for missing numbers.
+
+    A column of whole numbers is int64 when none is missing, float64 otherwise; an array is a float64 ndarray.
+    """
+    return pd.DataFrame({column.name: _series(column, table.column(column.name)) for column in frame.columns})
+
+
+def _series(column: Column, values: pa.ChunkedArray) -> Any:
+    if column.kind == "timestamp":
+        return pd.Series(values.cast(_TYPES["timestamp"]).to_numpy()).dt.tz_localize("UTC")
+    if column.kind == "array":
+        return pd.Series([_array(value) for value in values.to_pylist()], dtype=object)
+    if column.kind in ("symbol", "string"):
+        return pd.Series(values.cast(pa.string()).to_numpy(), dtype=object)
+    if column.kind == "boolean":
+        return pd.Series(values.fill_null(False).to_numpy(), dtype=bool)
+    wanted = pa.int64() if column.kind == "long" and values.null_count == 0 else pa.float64()
+    return pd.Series(values.cast(wanted).to_numpy())
+
+
+def _array(value: list[float | None] | None) -> NDArray[np.float64] | None:
+    return None if value is None else np.array([np.nan if x is None else x for x in value], np.float64)
+
+
+def microseconds(times: pa.ChunkedArray | pa.Array) -> Int64Array1D:
+    """Return Arrow times as microseconds since the epoch."""
+    return np.asarray(times.cast(_TYPES["timestamp"]).cast(pa.int64()).to_numpy())
+
+
+def order_books(table: pa.Table, max_levels: int | None = None) -> OrderBooks:
+    """Return snapshots from columns ``timestamp`` (ascending) and the four ladders; of equal times the last counts.
+
+    Ladders may be null, in any order and of unequal length: what makes no level is dropped, the rest is sorted best
+    first and cut to ``max_levels``.
+    """
+    if table.num_rows == 0:
+        return no_order_books()
+    times = microseconds(table.column("timestamp"))
+    bids = _side(*(_padded(table.column(name)) for name in LADDERS[:2]), best_is_high=True)
+    asks = _side(*(_padded(table.column(name)) for name in LADDERS[2:]), best_is_high=False)
+    depth = min(max(_depth(bids[0]), _depth(asks[0]), 1), max_levels or bids[0].shape[1] + asks[0].shape[1])
+    books = OrderBooks(times, *(_resized(ladder, depth) for ladder in (*bids, *asks)))
+    is_last = np.append(times[1:] != times[:-1], True)
+    return books if is_last.all() else books.rows(np.flatnonzero(is_last))
+
+
+def lists(ladder: Float64Array2D) -> pa.Array:
+    """Return a padded ladder as a list array without its padding."""
+    is_level = ~np.isnan(ladder)
+    offsets = np.concatenate([[0], np.cumsum(is_level.sum(axis=1))])
+    return pa.ListArray.from_arrays(pa.array(offsets, pa.int32()), pa.array(ladder[is_level]))
+
+
+def _padded(column: pa.ChunkedArray) -> Float64Array2D:
+    lengths = column.combine_chunks() if isinstance(column, pa.ChunkedArray) else column
+    counts = np.asarray(lengths.value_lengths().fill_null(0).to_numpy(zero_copy_only=False), np.int64)
+    padded = np.full((len(counts), max(int(counts.max(initial=0)), 1)), np.nan)
+    values = lengths.flatten().to_numpy(zero_copy_only=False)
+    padded[np.arange(padded.shape[1]) < counts[:, None]] = values
+    return padded
+
+
+def _side(
+    prices: Float64Array2D, sizes: Float64Array2D, *, best_is_high: bool
+) -> tuple[Float64Array2D, Float64Array2D]:
+    width = max(prices.shape[1], sizes.shape[1])
+    prices, sizes = _resized(prices, width), _resized(sizes, width)
+    is_level = (prices > 0) & (sizes > 0) & np.isfinite(prices) & np.isfinite(sizes)
+    if not np.array_equal(is_level, ~np.isnan(prices) | ~np.isnan(sizes)):
+        prices, sizes = np.where(is_level, prices, np.nan), np.where(is_level, sizes, np.nan)
+    rank = -prices if best_is_high else prices
+    # NaN compares false, so a gap inside a ladder is looked for on its own.
+    is_gap = ~is_level[:, :-1] & is_level[:, 1:]
+    wrong = np.flatnonzero((np.diff(rank, axis=1) < 0).any(axis=1) | is_gap.any(axis=1))
+    if len(wrong):
+        order = np.argsort(rank[wrong], axis=1, kind="stable")
+        prices, sizes = prices.copy(), sizes.copy()
+        prices[wrong] = np.take_along_axis(prices[wrong], order, axis=1)
+        sizes[wrong] = np.take_along_axis(sizes[wrong], order, axis=1)
+    return prices, sizes
+
+
+def _depth(prices: Float64Array2D) -> int:
+    return int((~np.isnan(prices)).sum(axis=1).max(initial=0))
+
+
+def _resized(ladder: Float64Array2D, width: int) -> Float64Array2D:
+    missing = width - ladder.shape[1]
+    if missing <= 0:
+        return np.ascontiguousarray(ladder[:, :width])
+    return np.pad(ladder, ((0, 0), (0, missing)), constant_values=np.nan)

@@ -1,0 +1,79 @@
+"""The result tables of the embedded store: a day is replaced by delete and insert in one transaction."""
+
+from collections.abc import Mapping, Sequence
+from datetime import datetime, time, timedelta
+
+import duckdb
+import pandas as pd
+import pyarrow as pa
+
+from tributary_pipelines.core.frames import Frame
+from tributary_pipelines.core.units import to_us
+from tributary_pipelines.storage.arrow import to_pandas
+from tributary_pipelines.storage.base import ResultDay, ResultStore
+from tributary_pipelines.storage.duckdb.connection import DuckDBFile, arrow_table
+from tributary_pipelines.storage.duckdb.writer import make_tables
+from tributary_pipelines.storage.incoming import check_days, incoming_rows
+from tributary_pipelines.storage.schema import listed, quoted, result_frame
+
+
+class DuckDBResults(ResultStore):
+    """Results in the DuckDB file."""
+
+    def __init__(self, file: DuckDBFile) -> None:
+        self._file = file
+
+    def replace_days(self, frame: Frame, days: Sequence[ResultDay], rows: pd.DataFrame) -> None:
+        """Make ``rows`` the only rows of these days, in one transaction."""
+        result_frame(frame)
+        table = incoming_rows(frame, rows)
+        check_days(frame, list(days), table)
+        if not days:
+            return
+        with self._file.writing() as connection:
+            make_tables(connection)
+            connection.register("days", _days_table(days))
+            connection.register("written", table)
+            connection.execute(
+                " ".join(
+                    (
+                        "DELETE FROM", quoted(frame.name), "AS t USING days AS d",
+                        "WHERE t.market_id = d.market_id AND t.token_id = d.token_id",
+                        "AND t.timestamp >= d.start AND t.timestamp < d.stop",
+                    )
+                )
+            )  # fmt: skip
+            connection.execute(" ".join(("INSERT INTO", quoted(frame.name), "BY NAME SELECT * FROM written")))
+
+    def read(
+        self, frame: Frame, start: datetime, end: datetime, market_id: str | None = None, token_id: str | None = None
+    ) -> pd.DataFrame:
+        """Return result rows by time."""
+        result_frame(frame)
+        bound = {"start": to_us(start), "end": to_us(end), "market": market_id, "token": token_id}
+        with self._file.reading() as connection:
+            return to_pandas(frame, _read(connection, frame, bound))
+
+
+def _days_table(days: Sequence[ResultDay]) -> pa.Table:
+    starts = [datetime.combine(d.day, time()) for d in days]
+    return pa.table(
+        {
+            "market_id": [d.market_id for d in days],
+            "token_id": [d.token_id for d in days],
+            "start": pa.array(starts, pa.timestamp("us")),
+            "stop": pa.array([start + timedelta(days=1) for start in starts], pa.timestamp("us")),
+        }
+    )
+
+
+def _read(connection: duckdb.DuckDBPyConnection, frame: Frame, bound: Mapping[str, object]) -> pa.Table:
+    query = " ".join(
+        (
+            "SELECT", listed(frame.column_names), "FROM", quoted(frame.name),
+            "WHERE timestamp >= make_timestamp($start) AND timestamp < make_timestamp($end)",
+            "AND ($market IS NULL OR market_id = $market) AND ($token IS NULL OR token_id = $token)",
+            "ORDER BY", listed(frame.key),
+        )
+    )  # fmt: skip
+    return arrow_table(connection, query, bound)

@@ -1,0 +1,1 @@
+"""A QuestDB server behind the interfaces of storage/base.py, and a local server for development."""
