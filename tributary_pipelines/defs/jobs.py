@@ -13,13 +13,15 @@ from dagster._core.definitions.unresolved_asset_job_definition import Unresolved
 from tributary_pipelines.core.settings import Instrument
 from tributary_pipelines.defs.stages import IMPACT_STATISTICS, PARAMETERS, TABLES, VWAP_BARS, asset_keys
 
-__all__ = ["AssetJob", "build_observation", "build_recalibration"]
+RECALIBRATION = "recalibration"
+
+__all__ = ["RECALIBRATION", "AssetJob", "build_observation", "build_recalibration"]
 
 
 def build_recalibration(instruments: Sequence[Instrument], suffix: str) -> AssetJob:
     """Return the daily job: bars, statistics and parameters of one day; plans and replays follow by sensor."""
     return dg.define_asset_job(
-        f"recalibration{suffix}",
+        f"{RECALIBRATION}{suffix}",
         dg.AssetSelection.assets(*asset_keys(instruments, (VWAP_BARS, IMPACT_STATISTICS, PARAMETERS))),
         description="Bars, impact statistics and parameters of the day; plans and replays follow by sensor.",
     )

@@ -17,6 +17,7 @@ from datetime import date, timedelta
 import dagster as dg
 
 from tributary_pipelines.core.settings import Instrument
+from tributary_pipelines.defs.jobs import RECALIBRATION
 from tributary_pipelines.defs.stages import PARAMETERS, PLANS, SIMULATIONS, asset_key, asset_keys
 
 #: Events of one tick; a tick stays below 10 s, and what is left waits for the next.
@@ -132,15 +133,20 @@ def settled(events: Sequence[NewParameters], *, before: float) -> list[NewParame
 
 def covered_by_their_runs(instance: dg.DagsterInstance, events: Sequence[NewParameters]) -> dict[str, frozenset[str]]:
     """Return, by run, the instruments whose plans and simulations that run makes itself; nothing follows for these."""
-    covered = {}
-    for run_id in {event.run_id for event in events}:
-        run = instance.get_run_by_id(run_id)
-        chosen = (run.asset_selection if run else None) or frozenset()
-        names = {event.instrument for event in events if event.run_id == run_id}
-        covered[run_id] = frozenset(
-            name for name in names if all(asset_key(name, stage) in chosen for stage in _FOLLOWING)
-        )
-    return covered
+    names: dict[str, set[str]] = defaultdict(set)
+    for event in events:
+        names[event.run_id].add(event.instrument)
+    return {run_id: _covered_by(instance.get_run_by_id(run_id), own) for run_id, own in names.items()}
+
+
+def _covered_by(run: dg.DagsterRun | None, names: set[str]) -> frozenset[str]:
+    if run is None:
+        return frozenset()
+    if run.asset_selection is None:
+        # The whole of a job: the recalibration stops at parameters, any other job over these assets goes on.
+        return frozenset() if run.job_name.startswith(RECALIBRATION) else frozenset(names)
+    chosen = run.asset_selection
+    return frozenset(name for name in names if all(asset_key(name, stage) in chosen for stage in _FOLLOWING))
 
 
 def run_requests(events: Sequence[NewParameters]) -> Iterator[dg.RunRequest]:
