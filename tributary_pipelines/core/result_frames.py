@@ -174,7 +174,7 @@ EXECUTION_SIMULATIONS = Frame(
         Column("filled", "double", "shares", "filled quantity"),
         Column("unfilled", "double", "shares", "ordered minus filled"),
         Column("average_price", "double", "P", "size-weighted fill price"),
-        Column("arrival_mid", "double", "P", "last usable mid at the release"),
+        Column("arrival_mid", "double", "P", "last usable mid when the order reaches the market"),
         *(
             Column(f"shortfall_{part}", "double", "quote", f"{part} part of the implementation shortfall, + is a cost")
             for part in ("total", "delay", "spread", "temporary", "permanent", "timing", "opportunity", "fees")
