@@ -1,1 +1,1 @@
-"""The `tributary` command; nothing heavy is imported before a command needs it."""
+"""The command line: it reads options, calls flows, and prints answers. Heavy imports happen inside commands."""

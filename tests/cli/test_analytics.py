@@ -1,0 +1,106 @@
+"""calibrate and history: every key, refusals, plots."""
+
+from pathlib import Path
+
+import pytest
+
+from tests.cli.conftest import answer_of, call, error_of
+
+CALIBRATE = ("analytics", "calibrate", "--market", "toy")
+HISTORY = ("analytics", "history", "--market", "toy")
+KEYS = {
+    "market_id",
+    "token_id",
+    "status",
+    "reasons",
+    "window_start",
+    "window_end",
+    "usable_from",
+    "n_trades",
+    "n_snapshots",
+    "coverage",
+    "eta_interval_s",
+    "parameters",
+    "flags",
+    "code_version",
+    "data_fingerprint",
+}
+UNITS = {
+    "sigma": "P/day^0.5",
+    "gamma": "P/share",
+    "epsilon": "P",
+    "book_slope": "P/share",
+    "resilience_rate": "1/day",
+    "eta": "P*day/share",
+}
+
+
+def test_calibrate_has_every_key_and_unit(stocked: Path) -> None:
+    plain = answer_of(call(*CALIBRATE, "--json"))
+    assert set(plain) == KEYS
+    assert {name: found["unit"] for name, found in plain["parameters"].items()} == UNITS
+    assert all(set(found) == {"value", "unit", "ci_low", "ci_high", "source"} for found in plain["parameters"].values())
+    assert (plain["status"], plain["eta_interval_s"]) == ("ok", 1800)
+    assert plain["window_end"] == plain["usable_from"] == "2026-03-07T00:00:00Z"
+    assert plain["window_start"] == "2026-02-05T00:00:00Z"
+    found = plain["parameters"]
+    assert found["eta"]["value"] == pytest.approx(found["book_slope"]["value"] * 1800 / 86_400, rel=1e-12)
+    assert found["sigma"]["value"] == pytest.approx(0.03, rel=0.2)
+
+
+def test_a_short_window_is_refused_with_the_reasons(stocked: Path) -> None:
+    plain = answer_of(call(*CALIBRATE, "--lookback", "1", "--as-of", "2026-03-03", "--json"), status=3)
+    assert set(plain) == KEYS
+    assert plain["status"] == "refused"
+    assert plain["reasons"]
+    assert {found["value"] for found in plain["parameters"].values()} == {None} or plain["reasons"]
+    shown = call(*CALIBRATE, "--lookback", "1", "--as-of", "2026-03-03")
+    assert shown.exit_code == 3
+    assert plain["reasons"][0] in " ".join(shown.stdout.split())
+
+
+def test_history_is_one_row_a_day(stocked: Path) -> None:
+    answer_of(call(*CALIBRATE, "--as-of", "2026-03-06", "--json"))
+    rows = answer_of(call(*HISTORY, "--json"))
+    assert [row["usable_from"] for row in rows][-2:] == ["2026-03-06T00:00:00Z", "2026-03-07T00:00:00Z"]
+    assert all(set(row) == KEYS for row in rows)
+    assert len(answer_of(call(*HISTORY, "--days", "1", "--json"))) == 1
+    shown = call(*HISTORY)
+    assert "2026-03-07" in shown.stdout
+
+
+def test_history_is_drawn(stocked: Path, tmp_path: Path) -> None:
+    result = call(*HISTORY, "--plot", tmp_path / "h.png", "--json")
+    assert answer_of(result)
+    assert (tmp_path / "h.png").read_bytes().startswith(b"\x89PNG")
+    assert "h.png" in result.stderr
+    assert "below/h.png" in error_of(call(*HISTORY, "--plot", tmp_path / "h.png" / "below" / "h.png"))
+
+
+def test_a_market_without_history_says_what_makes_one(empty: Path) -> None:
+    call("synth", "--market", "new", "--days", 1, "--trades-per-hour", 5, "--seed", 1)
+    result = call("analytics", "history", "--market", "new", "--json")
+    assert answer_of(result) == []
+    assert "tributary analytics calibrate --market new" in result.stderr
+    assert "tributary analytics calibrate" in error_of(
+        call("analytics", "history", "--market", "new", "--plot", "x.png")
+    )
+    assert not Path("x.png").exists()
+
+
+@pytest.mark.parametrize(
+    ("changes", "said"),
+    [
+        (("--market", "toi"), "toy"),
+        (("--token", "yes"), "toy"),
+        (("--as-of", "2026-02-30"), "--as-of"),
+    ],
+    ids=str,
+)
+def test_calibrate_names_what_is_wrong(stocked: Path, changes: tuple[str, ...], said: str) -> None:
+    assert said in error_of(call(*CALIBRATE, *changes))
+
+
+@pytest.mark.parametrize("value", ["0", "-3", "thirty"])
+def test_a_lookback_is_a_number_of_days(stocked: Path, value: str) -> None:
+    assert "--lookback" in error_of(call(*CALIBRATE, "--lookback", value), status=2)

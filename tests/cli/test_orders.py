@@ -1,0 +1,224 @@
+"""plan and simulate: every key, the numbers of the paper, refusals, and what bad input is told."""
+
+import math
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from tests.cli.conftest import answer_of, call, error_of
+
+ORDER = ("--shares", "1000000", "--side", "sell", "--horizon", "5d", "--slices", "5")
+PAPER = ("--sigma", "0.95", "--gamma", "2.5e-7", "--eta", "2.5e-6", "--epsilon", "0.0625")
+PLAN = ("analytics", "plan", *ORDER, *PAPER)
+SMALL = ("--shares", "600", "--side", "buy", "--horizon", "1h", "--slices", "6")
+START = ("--start", "2026-03-06T12:00:00Z")
+SIMULATE = ("analytics", "simulate", "--market", "toy", *SMALL, *START, "--as-of", "2026-03-06")
+PLAN_KEYS = {
+    "strategy",
+    "slices",
+    "expected_cost",
+    "cost_std",
+    "cost_variance",
+    "risk_aversion",
+    "urgency",
+    "kappa_per_day",
+    "lvar_confidence",
+    "lvar",
+    "components",
+    "flags",
+    "status",
+    "reasons",
+}
+SIMULATION_KEYS = {
+    "order",
+    "status",
+    "reasons",
+    "flags",
+    "fills",
+    "filled",
+    "unfilled",
+    "average_price",
+    "arrival_mid",
+    "shortfall",
+    "bracket",
+    "predicted",
+    "benchmarks",
+    "no_fill_reasons",
+    "result_id",
+}
+SHORTFALL = {"total", "delay", "spread", "temporary", "permanent", "timing", "opportunity", "fees", "total_bps"}
+FILL = {"at", "price", "quantity", "slice", "level", "snapshot_at", "snapshot_age_s"}
+
+
+def plan(*changes: object, status: int = 0) -> Any:
+    return answer_of(call(*PLAN, *changes, "--json"), status)
+
+
+def test_a_plan_has_every_key_and_the_papers_numbers(empty: Path) -> None:
+    plain = plan("--risk-aversion", "1e-6")
+    assert set(plain) == PLAN_KEYS
+    assert set(plain["components"]) == {"permanent", "spread", "temporary", "fees"}
+    assert [set(part) for part in plain["slices"]] == [{"index", "start_s", "quantity", "remaining"}] * 5
+    assert plain["expected_cost"] == pytest.approx(911_226.98630379, rel=1e-12)
+    assert plain["cost_variance"] == pytest.approx(364_128_572_058.14, rel=1e-12)
+    assert plain["kappa_per_day"] == pytest.approx(0.60707616324706, rel=1e-12)
+    assert plain["slices"][0]["quantity"] == pytest.approx(458_044.44562608, rel=1e-12)
+    assert math.fsum(plain["components"].values()) == pytest.approx(plain["expected_cost"], rel=1e-12)
+    assert plain["status"] == "ok"
+
+
+def test_slices_start_at_their_interval_and_add_up(empty: Path) -> None:
+    slices = plan("--urgency", "3")["slices"]
+    assert [part["index"] for part in slices] == [1, 2, 3, 4, 5]
+    assert [part["start_s"] for part in slices] == [86_400.0 * k for k in range(5)]
+    assert math.fsum(part["quantity"] for part in slices) == 1_000_000
+    assert slices[-1]["remaining"] == 0
+
+
+def test_urgency_1_is_the_default(empty: Path) -> None:
+    assert plan() == plan("--urgency", "1")
+    assert plan()["urgency"] == 1
+
+
+def test_risk_is_told_in_all_its_forms(empty: Path) -> None:
+    plain = plan("--lvar-confidence", "0.95")
+    assert plain["lvar"] == pytest.approx(1_877_135.64566, rel=1e-9)
+    assert plain["risk_aversion"] == pytest.approx(1.69411352e-6, rel=1e-7)
+    assert plain["lvar_confidence"] == 0.95
+
+
+def test_twap_ignores_risk_options_with_a_warning(empty: Path) -> None:
+    result = call(*PLAN, "--strategy", "twap", "--urgency", "3", "--json")
+    plain = answer_of(result)
+    assert "--urgency" in result.stderr
+    assert plain["expected_cost"] == pytest.approx(662_500, rel=1e-12)
+    assert plain["kappa_per_day"] is None
+    quiet = call(*PLAN, "--strategy", "twap", "--json")
+    assert quiet.stderr == ""
+    assert answer_of(quiet)["slices"] == plain["slices"]
+
+
+def test_an_explicit_plan_needs_no_store(empty: Path) -> None:
+    plan()
+    assert not Path(".tributary").exists()
+
+
+@pytest.mark.parametrize(
+    ("changes", "said"),
+    [
+        (("--shares", "-5"), "--shares"),
+        (("--shares", "0"), "--shares"),
+        (("--shares", "nan"), "--shares"),
+        (("--shares", "inf"), "--shares"),
+        (("--sigma", "nan"), "--sigma"),
+        (("--sigma", "-1"), "--sigma"),
+        (("--eta", "0"), "--eta"),
+        (("--epsilon", "inf"), "--epsilon"),
+        (("--resilience-rate", "0"), "--resilience-rate"),
+        (("--slices", "0"), "--slices"),
+        (("--horizon", "0s"), "--horizon"),
+        (("--horizon", "1 fortnight"), "--horizon"),
+        (("--urgency", "-1"), "--urgency"),
+        (("--urgency", "nan"), "--urgency"),
+        (("--lvar-confidence", "95"), "--lvar-confidence"),
+        (("--strategy", "twapp"), "twap"),
+        (("--start", "2026-03-01T12:00:00"), "no offset"),
+    ],
+    ids=str,
+)
+def test_bad_orders_are_named(empty: Path, changes: tuple[str, ...], said: str) -> None:
+    assert said in error_of(call(*PLAN, *changes, "--json"))
+
+
+@pytest.mark.parametrize(
+    "changes",
+    [
+        ("--risk-aversion", "1e-6", "--urgency", "1"),
+        ("--as-of", "2026-03-01"),
+        ("--slices", "five"),
+        ("--shares", "many"),
+    ],
+    ids=str,
+)
+def test_options_that_contradict_are_wrong_usage(empty: Path, changes: tuple[str, ...]) -> None:
+    error_of(call(*PLAN, *changes), status=2)
+
+
+def test_a_plan_from_stored_parameters(stocked: Path) -> None:
+    plain = answer_of(call("analytics", "plan", "--market", "toy", *SMALL, "--json"))
+    assert plain["status"] == "ok"
+    assert plain["expected_cost"] > 0
+
+
+def test_a_market_without_parameters_is_refused_with_the_way_out(stocked: Path) -> None:
+    result = call("analytics", "plan", "--market", "toy", *SMALL, "--as-of", "2026-03-02", "--json")
+    plain = answer_of(result, status=3)
+    assert set(plain) == PLAN_KEYS
+    assert plain["status"] == "refused"
+    assert any("tributary analytics calibrate" in reason for reason in plain["reasons"])
+    assert plain["expected_cost"] is None
+
+
+def simulate(*changes: object, strategy: str = "ac", status: int = 0) -> Any:
+    return answer_of(call(*SIMULATE, "--strategy", strategy, *changes, "--json"), status)
+
+
+@pytest.mark.parametrize("strategy", ["twap", "ac"])
+def test_a_simulation_has_every_key_and_conserves(stocked: Path, strategy: str) -> None:
+    plain = simulate(strategy=strategy)
+    assert set(plain) == SIMULATION_KEYS
+    assert set(plain["shortfall"]) == SHORTFALL
+    assert set(plain["bracket"]) == {"no_refill", "calibrated", "full_refill"}
+    assert set(plain["predicted"] or {"cost", "cost_low", "cost_high"}) == {"cost", "cost_low", "cost_high"}
+    assert set(plain["benchmarks"]) == {"market_vwap", "market_twap", "arrival"}
+    assert plain["fills"]
+    assert all(set(fill) == FILL for fill in plain["fills"])
+    assert math.fsum(fill["quantity"] for fill in plain["fills"]) == pytest.approx(plain["filled"], rel=1e-12)
+    assert plain["filled"] + plain["unfilled"] == pytest.approx(600, rel=1e-12)
+    parts = [value for name, value in plain["shortfall"].items() if name not in ("total", "total_bps")]
+    if None not in parts:
+        assert math.fsum(parts) == pytest.approx(plain["shortfall"]["total"], abs=1e-9)
+
+
+def test_the_same_order_again_has_the_same_id(stocked: Path) -> None:
+    assert simulate()["result_id"] == simulate()["result_id"]
+    assert simulate()["result_id"] != simulate("--shares", "500")["result_id"]
+
+
+def test_without_parameters_the_book_is_still_walked(stocked: Path) -> None:
+    plain = simulate("--as-of", "2026-03-02")
+    assert "no_own_impact" in plain["flags"]
+    assert plain["bracket"]["calibrated"] is None
+    assert plain["bracket"]["full_refill"]["filled"] == pytest.approx(600)
+    assert plain["reasons"]
+
+
+def test_where_no_book_is_nothing_fills_and_it_is_refused(stocked: Path) -> None:
+    plain = simulate("--start", "2026-03-20T00:00:00Z", status=3)
+    assert set(plain) == SIMULATION_KEYS
+    assert plain["status"] == "refused"
+    assert plain["fills"] == []
+    assert [entry["slice"] for entry in plain["no_fill_reasons"]] == [1, 2, 3, 4, 5, 6]
+
+
+@pytest.mark.parametrize(
+    ("changes", "said"),
+    [
+        (("--market", "tooy"), "toy"),
+        (("--as-of", "2026-03-08"), "future"),
+        (("--strategy", "twapp"), "twap"),
+        (("--latency", "-1s"), "--latency"),
+        (("--start", "noon"), "--start"),
+    ],
+    ids=str,
+)
+def test_bad_replays_are_named(stocked: Path, changes: tuple[str, ...], said: str) -> None:
+    assert said in error_of(call(*SIMULATE, "--strategy", "ac", *changes))
+
+
+def test_people_get_tables(stocked: Path) -> None:
+    shown = call(*SIMULATE, "--strategy", "ac")
+    assert shown.exit_code == 0
+    assert all(word in shown.stdout for word in ("fills", "shortfall", "bracket", "arrival mid"))
+    assert "expected cost" in call(*PLAN).stdout

@@ -1,0 +1,123 @@
+"""How answers leave: one JSON document on stdout for programs, tables for people; nothing else goes to stdout.
+
+Numbers keep their full precision in JSON; a number that is not finite becomes null, times end in Z. Tables show six
+significant digits and a dash for what is missing.
+"""
+
+import json
+import logging
+import math
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from datetime import date, datetime
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from tributary_pipelines.cli.options import invocation
+
+if TYPE_CHECKING:
+    from rich.console import Console
+
+_PIPED_WIDTH = 220
+_LOG = logging.getLogger(__name__)
+
+
+def to_jsonable(value: Any) -> Any:
+    """Return a value as plain JSON types: arrays as lists, times with Z, what is not finite as None."""
+    if isinstance(value, Mapping):
+        return {str(key): to_jsonable(item) for key, item in value.items()}
+    if isinstance(value, (list, tuple)):
+        return [to_jsonable(item) for item in value]
+    if hasattr(value, "tolist"):
+        return to_jsonable(value.tolist())
+    if isinstance(value, float):
+        return value if math.isfinite(value) else None
+    return _time_as_text(value) if isinstance(value, date) else value
+
+
+def _time_as_text(value: date) -> str | None:
+    from tributary_pipelines.core.units import iso_z
+
+    if not isinstance(value, datetime):
+        return value.isoformat()
+    # pandas' missing time is a datetime that does not equal itself.
+    return iso_z(value) if value == value else None  # noqa: PLR0124
+
+
+def answer(value: Any, for_people: Callable[["Console"], None]) -> None:
+    """Print an answer: the JSON document when ``--json`` was given, else what ``for_people`` prints.
+
+    Exits 3 when the answer's status is ``refused``, after printing it.
+    """
+    plain = to_jsonable(value)
+    if invocation().as_json:
+        click.echo(json.dumps(plain, indent=2, allow_nan=False, ensure_ascii=False))
+    else:
+        for_people(console())
+    if isinstance(plain, dict) and plain.get("status") == "refused":
+        click.get_current_context().exit(3)
+
+
+def console(*, stderr: bool = False) -> "Console":
+    """Return a console for people; piped output is wide, so that tables are not folded."""
+    from rich.console import Console
+
+    made = Console(stderr=stderr, no_color=invocation().no_color or None, highlight=False, emoji=False)
+    if not made.is_terminal:
+        made.width = _PIPED_WIDTH
+    return made
+
+
+@contextmanager
+def progress(title: str) -> Iterator[Callable[[str], None]]:
+    """Show on stderr how far something is: one moving line on a terminal, log lines (info) otherwise."""
+    where = console(stderr=True)
+    if not where.is_terminal:
+        yield lambda step: _LOG.info("%s: %s", title, step)
+        return
+    with where.status(title) as line:
+        yield lambda step: line.update(f"{title}: {step}")
+
+
+def note(message: str) -> None:
+    """Tell a person something beside the answer, on stderr."""
+    click.echo(message, err=True)
+
+
+def number(value: float | None, *, digits: int = 6) -> str:
+    """Write a number for people; a dash when it is missing.
+
+    Examples
+    --------
+    >>> number(0.000123456789), number(None)
+    ('0.000123457', '-')
+    """
+    return "-" if value is None or not math.isfinite(value) else f"{value:.{digits}g}"
+
+
+def print_table(to: "Console", title: str, columns: Sequence[str], rows: Iterable[Sequence[Any]]) -> None:
+    """Print a table; numbers to the right, missing values as dashes."""
+    from rich import box
+    from rich.table import Table
+    from rich.text import Text
+
+    to.print(Text(title, style="bold"), soft_wrap=True)
+    table = Table(box=box.SIMPLE_HEAD, pad_edge=False, show_edge=False)
+    body = [list(row) for row in rows]
+    for index, column in enumerate(columns):
+        values = [row[index] for row in body if row[index] is not None]
+        is_numeric = bool(values) and all(isinstance(value, (int, float)) for value in values)
+        table.add_column(column, justify="right" if is_numeric else "left", overflow="fold")
+    for row in body:
+        table.add_row(*(Text(_cell(value)) for value in row))
+    to.print(table)
+    to.print()
+
+
+def _cell(value: Any) -> str:
+    if value is None:
+        return "-"
+    if isinstance(value, bool):
+        return "yes" if value else "no"
+    return number(value) if isinstance(value, float) else str(value)
