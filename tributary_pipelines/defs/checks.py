@@ -5,7 +5,9 @@ condition of conditions.py. An error condition fails as ERROR, anything else as 
 """
 
 from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
 from datetime import UTC, date, datetime, timedelta
+from functools import partial
 
 import dagster as dg
 import pandas as pd
@@ -31,7 +33,7 @@ from tributary_pipelines.defs.stages import (
     Stage,
     asset_key,
 )
-from tributary_pipelines.defs.steps import markets_of, retried
+from tributary_pipelines.defs.steps import known_markets, markets_of, retried
 from tributary_pipelines.storage.base import MarketStore
 
 _ONE_DAY = timedelta(days=1)
@@ -41,39 +43,56 @@ _PAGE = 500
 _SHOWN_VIOLATIONS = 5
 _COMPARED = ("status", *PARAMETER_UNITS)
 
-Question = Callable[[MarketStore, AnalyticsSettings, Market, list[date]], Violations]
+
+@dataclass(frozen=True, slots=True)
+class Subject:
+    """What one check looks at: a token of an instrument over some days."""
+
+    store: MarketStore
+    settings: AnalyticsSettings
+    instance: dg.DagsterInstance
+    key: dg.AssetKey
+    instrument: Instrument
+    market: Market
+    days: list[date]
+
+    def rows(self, frame: Frame, days_before: int = 0) -> pd.DataFrame:
+        """Return the stored rows of these days, and of some days before them."""
+        start, end = day_start(self.days[0] - days_before * _ONE_DAY), day_start(self.days[-1]) + _ONE_DAY
+        return self.store.results.read(frame, start, end, self.market.market_id, self.market.token_id)
 
 
-def _bars(store: MarketStore, _: AnalyticsSettings, market: Market, days: list[date]) -> Violations:
-    bars = _rows(store, result_frames.VWAP_BARS, market, days)
-    start, end = day_start(days[0]), day_start(days[-1]) + _ONE_DAY
-    return conditions.check_bars(bars, store.reader.bars(market.market_id, market.token_id, start, end, "1d"))
+Question = Callable[[Subject], Violations]
 
 
-def _statistics(store: MarketStore, settings: AnalyticsSettings, market: Market, days: list[date]) -> Violations:
-    rows = _rows(store, result_frames.IMPACT_STATISTICS, market, days)
-    coverage = settings.calibration.min_coverage
+def _bars(of: Subject) -> Violations:
+    start, end = day_start(of.days[0]), day_start(of.days[-1]) + _ONE_DAY
+    tape = of.store.reader.bars(of.market.market_id, of.market.token_id, start, end, "1d")
+    return conditions.check_bars(of.rows(result_frames.VWAP_BARS), tape)
+
+
+def _statistics(of: Subject) -> Violations:
+    coverage = of.settings.calibration.min_coverage
+    rows = of.rows(result_frames.IMPACT_STATISTICS)
     return conditions.check_statistics(rows, min_coverage=coverage, day_length_s=SECONDS_PER_DAY)
 
 
-def _parameters(store: MarketStore, _: AnalyticsSettings, market: Market, days: list[date]) -> Violations:
-    earlier = [days[0] - n * _ONE_DAY for n in range(_TRAILING_DAYS, 0, -1)]
-    everything = _rows(store, result_frames.ALMGREN_CHRISS_PARAMETERS, market, [*earlier, *days])
-    rows = everything[everything["timestamp"] >= day_start(days[0])]
-    return conditions.check_parameters(rows, everything)
+def _parameters(of: Subject) -> Violations:
+    trailing = of.rows(result_frames.ALMGREN_CHRISS_PARAMETERS, days_before=_TRAILING_DAYS)
+    rows = trailing[trailing["timestamp"] >= day_start(of.days[0])]
+    found = conditions.check_parameters(rows, trailing)
+    if of.instrument.market_id is None:
+        # The history of a series is a table of its markets, not numbers that could be compared.
+        return found
+    return joined([found, conditions.check_history(rows, shown_parameters(of.instance, of.key, of.days))])
 
 
-def _plans(store: MarketStore, _: AnalyticsSettings, market: Market, days: list[date]) -> Violations:
-    return conditions.check_plans(_rows(store, result_frames.EXECUTION_PLANS, market, days))
+def _plans(of: Subject) -> Violations:
+    return conditions.check_plans(of.rows(result_frames.EXECUTION_PLANS))
 
 
-def _simulations(store: MarketStore, _: AnalyticsSettings, market: Market, days: list[date]) -> Violations:
-    return conditions.check_simulations(_rows(store, result_frames.EXECUTION_SIMULATIONS, market, days))
-
-
-def _rows(store: MarketStore, frame: Frame, market: Market, days: list[date]) -> pd.DataFrame:
-    start, end = day_start(days[0]), day_start(days[-1]) + _ONE_DAY
-    return store.results.read(frame, start, end, market.market_id, market.token_id)
+def _simulations(of: Subject) -> Violations:
+    return conditions.check_simulations(of.rows(result_frames.EXECUTION_SIMULATIONS))
 
 
 _QUESTIONS: dict[Stage, tuple[str, Question, str]] = {
@@ -101,12 +120,14 @@ def build_stage_checks(stage: Stage, instruments: Sequence[Instrument], suffix: 
     ) -> Iterator[dg.AssetCheckResult]:
         analytics = settings.load().analytics
         days = checked_days(context.run, today=datetime.now(UTC).date())
+        known = known_markets(context.op_execution_context, store.reader)
         asked = {check.asset_key for check in context.selected_asset_check_keys}
-        for key in [key for key in by_key if key in asked]:
+        for key, instrument in by_key.items():
+            if key not in asked:
+                continue
+            look = partial(Subject, store.opened, analytics, context.instance, key, instrument)
             with retried(context.op_execution_context):
-                found = examine(store.opened, analytics, by_key[key], days, question)
-                if stage is PARAMETERS:
-                    found = joined([found, compare_history(context.instance, store.opened, key, by_key[key], days)])
+                found = examine(known, instrument, lambda market, look=look: question(look(market, days)))
             yield check_result(key, name, found)
 
     return stage_checks
@@ -124,7 +145,9 @@ def build_table_checks() -> dg.AssetChecksDefinition:
         context: dg.AssetCheckExecutionContext, store: MarketStoreResource
     ) -> Iterator[dg.AssetCheckResult]:
         asked = {check.asset_key for check in context.selected_asset_check_keys}
-        for state in store.reader.table_states():
+        with retried(context.op_execution_context):
+            states = store.reader.table_states()
+        for state in states:
             if dg.AssetKey(state.table) in asked:
                 yield check_result(dg.AssetKey(state.table), "table_is_live", conditions.check_table(state))
 
@@ -141,34 +164,17 @@ def checked_days(run: dg.DagsterRun, *, today: date) -> list[date]:
     return [today - n * _ONE_DAY for n in range(_DAYS_BY_HAND, 0, -1)]
 
 
-def examine(
-    store: MarketStore, settings: AnalyticsSettings, instrument: Instrument, days: list[date], question: Question
-) -> Violations:
-    """Return what is wrong with an instrument's rows of these days, over all its markets."""
+def examine(known: Sequence[Market], instrument: Instrument, question: Callable[[Market], Violations]) -> Violations:
+    """Return what is wrong with an instrument's rows, over all its markets."""
     try:
-        markets = markets_of(store.reader, instrument)
+        return joined([question(market) for market in markets_of(known, instrument)])
     except DataError as error:
         return Violations(warnings=[f"refused: {error}"])
-    return joined([question(store, settings, market, days) for market in markets])
 
 
 def joined(parts: Sequence[Violations]) -> Violations:
     """Return the violations of several parts as one."""
     return Violations([e for part in parts for e in part.errors], [w for part in parts for w in part.warnings])
-
-
-def compare_history(
-    instance: dg.DagsterInstance, store: MarketStore, key: dg.AssetKey, instrument: Instrument, days: list[date]
-) -> Violations:
-    """Compare Dagster's parameter history of these days with the result table; a series is compared by no number."""
-    if instrument.market_id is None:
-        return Violations()
-    try:
-        market = markets_of(store.reader, instrument)[0]
-    except DataError:
-        return Violations()
-    rows = _rows(store, result_frames.ALMGREN_CHRISS_PARAMETERS, market, days)
-    return conditions.check_history(rows, shown_parameters(instance, key, days))
 
 
 def shown_parameters(

@@ -20,7 +20,6 @@ from tributary_pipelines.core.units import day_start
 from tributary_pipelines.defs.metadata import table, to_metadata
 from tributary_pipelines.defs.partitions import days_of
 from tributary_pipelines.flows.calibration import fingerprint_of
-from tributary_pipelines.flows.market_data import find_market
 from tributary_pipelines.storage.base import MarketDataReader, ResultDay
 
 #: A server that restarts is back within these waits, 30 s in all.
@@ -36,35 +35,50 @@ def days_of_run(context: dg.AssetExecutionContext) -> list[date]:
 def selected(
     context: dg.AssetExecutionContext, instruments: Mapping[dg.AssetKey, Instrument]
 ) -> Iterator[tuple[dg.AssetKey, Instrument]]:
-    """Yield the selected assets and their instruments, in the order of the settings."""
+    """Return the selected assets and their instruments, in the order of the settings."""
     chosen = context.selected_asset_keys
     return ((key, instrument) for key, instrument in instruments.items() if key in chosen)
 
 
-def markets_of(reader: MarketDataReader, instrument: Instrument) -> list[Market]:
+def known_markets(context: dg.AssetExecutionContext | dg.OpExecutionContext, reader: MarketDataReader) -> list[Market]:
+    """Return every token of the store, read once for a step."""
+    with retried(context):
+        return reader.markets()
+
+
+def markets_of(known: Sequence[Market], instrument: Instrument) -> list[Market]:
     """Return the tokens of an instrument: one, or the first token of each market of its series.
+
+    Parameters
+    ----------
+    known
+        Every token of the store, first tokens first.
 
     Raises
     ------
     DataError
-        The store knows no market of the instrument.
+        The store knows no such market, or not the token.
     """
-    if instrument.market_id is not None:
-        return [find_market(reader, instrument.market_id, instrument.token_id)]
-    first_tokens: dict[str, Market] = {}
-    for market in reader.markets():
-        if market.series_id == instrument.series_id and instrument.token_id in (None, market.token_id):
-            first_tokens.setdefault(market.market_id, market)
-    if not first_tokens:
+    chosen: dict[str, Market] = {}
+    for market in known:
+        name = market.series_id if instrument.market_id is None else market.market_id
+        if name == (instrument.market_id or instrument.series_id) and instrument.token_id in (None, market.token_id):
+            chosen.setdefault(market.market_id, market)
+    if not chosen:
         raise DataError(
-            f"series {instrument.series_id!r} of instrument {instrument.name!r} has no market in the store;"
-            " data comes in by 'tributary import' or the collector"
+            f"{_meaning(instrument)} is not in the store; data comes in by 'tributary import' or the collector"
         )
-    return list(first_tokens.values())
+    return list(chosen.values())
+
+
+def _meaning(instrument: Instrument) -> str:
+    what = f"market {instrument.market_id!r}" if instrument.market_id else f"series {instrument.series_id!r}"
+    token = f", token {instrument.token_id!r}," if instrument.token_id else ""
+    return f"{what}{token} of instrument {instrument.name!r}"
 
 
 @contextmanager
-def retried(context: dg.OpExecutionContext | dg.AssetExecutionContext) -> Iterator[None]:
+def retried(context: dg.AssetExecutionContext | dg.OpExecutionContext) -> Iterator[None]:
     """Turn a failing store into a retry of the step, and into its failure once the attempts are used up.
 
     Raises

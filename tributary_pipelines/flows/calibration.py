@@ -134,6 +134,27 @@ def calibrate_window(
     return _calibrate(settings, market, days, as_of, lookback)
 
 
+def calibrate_windows(
+    store: MarketStore, settings: AnalyticsSettings, market: Market, *, days: Sequence[date]
+) -> dict[date, AlmgrenChrissParameters]:
+    """Calibrate one token for windows that end with each of these days, reading their statistics once.
+
+    Parameters
+    ----------
+    days
+        Last days of the windows, ascending; at least one.
+    """
+    lookback = settings.calibration.default_lookback_days
+    end = days[-1] + _ONE_DAY
+    stored = stored_statistics(store, market, days[0] + _ONE_DAY - timedelta(days=lookback), end)
+    found = {}
+    for day in days:
+        as_of = day + _ONE_DAY
+        own = [one for one in stored if as_of - timedelta(days=lookback) <= one.day < as_of]
+        found[day] = _calibrate(settings, market, own, as_of, lookback)
+    return found
+
+
 def _calibrate(
     settings: AnalyticsSettings, market: Market, days: Sequence[ImpactStatistics], as_of: date, lookback: int
 ) -> AlmgrenChrissParameters:

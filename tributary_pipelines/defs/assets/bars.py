@@ -17,6 +17,7 @@ from tributary_pipelines.defs.steps import (
     data_version,
     days_of_run,
     describe_days,
+    known_markets,
     markets_of,
     result_days,
     rows_of_day,
@@ -35,10 +36,11 @@ def build_vwap_bars(instruments: Sequence[Instrument], settings: Settings, suffi
     ) -> Iterator[dg.MaterializeResult]:  # type: ignore[type-arg]
         width = settings.load().analytics.bar_width
         days, outcomes = days_of_run(context), Outcomes(context)
+        known = known_markets(context, store.reader)
         start, end = day_start(days[0]), day_start(days[-1]) + timedelta(days=1)
         for key, instrument in selected(context, by_key):
             with outcomes.of(key, instrument):
-                markets = markets_of(store.reader, instrument)
+                markets = markets_of(known, instrument)
                 bars = pd.concat([build_bars(store.opened, market, start, end, width) for market in markets])
                 store.results.replace_days(result_frames.VWAP_BARS, result_days(markets, days), bars)
                 describe_days(context, key, {day: describe_bars(rows_of_day(bars, day), width) for day in days})

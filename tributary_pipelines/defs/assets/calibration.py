@@ -14,8 +14,16 @@ from tributary_pipelines.core.units import SECONDS_PER_DAY
 from tributary_pipelines.defs.metadata import over_markets
 from tributary_pipelines.defs.resources import MarketStoreResource, SettingsResource
 from tributary_pipelines.defs.stages import IMPACT_STATISTICS, PARAMETERS, instruments_by_key, stage_asset
-from tributary_pipelines.defs.steps import Outcomes, data_version, days_of_run, describe_days, markets_of, selected
-from tributary_pipelines.flows.calibration import calibrate_window, ensure_statistics, store_parameters
+from tributary_pipelines.defs.steps import (
+    Outcomes,
+    data_version,
+    days_of_run,
+    describe_days,
+    known_markets,
+    markets_of,
+    selected,
+)
+from tributary_pipelines.flows.calibration import calibrate_windows, ensure_statistics, store_parameters
 from tributary_pipelines.reports.plots import impact_curve
 
 _ONE_DAY = timedelta(days=1)
@@ -31,11 +39,12 @@ def build_impact_statistics(instruments: Sequence[Instrument], settings: Setting
     ) -> Iterator[dg.MaterializeResult]:  # type: ignore[type-arg]
         analytics = settings.load().analytics
         days, outcomes = days_of_run(context), Outcomes(context)
+        known = known_markets(context, store.reader)
         for key, instrument in selected(context, by_key):
             with outcomes.of(key, instrument):
                 found = [
                     statistics
-                    for market in markets_of(store.reader, instrument)
+                    for market in markets_of(known, instrument)
                     for statistics in ensure_statistics(store.opened, analytics, market, days[0], days[-1] + _ONE_DAY)
                 ]
                 by_day = {day: [one for one in found if one.day == day] for day in days}
@@ -56,13 +65,14 @@ def build_parameters(instruments: Sequence[Instrument], settings: Settings, suff
     ) -> Iterator[dg.MaterializeResult]:  # type: ignore[type-arg]
         analytics = settings.load().analytics
         days, outcomes = days_of_run(context), Outcomes(context)
+        known = known_markets(context, store.reader)
         for key, instrument in selected(context, by_key):
             with outcomes.of(key, instrument):
-                markets = markets_of(store.reader, instrument)
-                found = {
-                    day: [calibrate_window(store.opened, analytics, one, as_of=day + _ONE_DAY) for one in markets]
-                    for day in days
-                }
+                of_markets = [
+                    calibrate_windows(store.opened, analytics, market, days=days)
+                    for market in markets_of(known, instrument)
+                ]
+                found = {day: [by_day[day] for by_day in of_markets] for day in days}
                 everything = [one for own in found.values() for one in own]
                 store_parameters(store.opened, everything)
                 describe_days(context, key, describe_parameters(found))

@@ -11,6 +11,7 @@ import dagster as dg
 import pandas as pd
 
 from tributary_pipelines.core.errors import DataError
+from tributary_pipelines.core.models import Market
 from tributary_pipelines.core.settings import Instrument
 from tributary_pipelines.core.units import iso_z
 from tributary_pipelines.defs.metadata import to_metadata
@@ -69,7 +70,8 @@ def build_market_data(instruments: Sequence[Instrument], kind: str) -> dg.Assets
 
 def least_healthy(reader: MarketDataReader, instruments: Sequence[Instrument], *, now: datetime) -> pd.DataFrame:
     """Return the ten instruments that have waited longest for data; those without any come first."""
-    rows = [(instrument.name, *_last_data(reader, instrument)) for instrument in instruments]
+    known = reader.markets()
+    rows = [(instrument.name, *_last_data(reader, known, instrument)) for instrument in instruments]
     frame = pd.DataFrame(rows, columns=["instrument", "last_trade_at", "last_snapshot_at"])
     newest = frame[["last_trade_at", "last_snapshot_at"]].apply(pd.to_datetime, utc=True).max(axis=1)
     frame["hours_without_data"] = (now - newest).dt.total_seconds() / 3_600
@@ -77,9 +79,11 @@ def least_healthy(reader: MarketDataReader, instruments: Sequence[Instrument], *
     return worst.map(lambda value: iso_z(value) if isinstance(value, datetime) and value is not pd.NaT else value)
 
 
-def _last_data(reader: MarketDataReader, instrument: Instrument) -> tuple[datetime | None, datetime | None]:
+def _last_data(
+    reader: MarketDataReader, known: Sequence[Market], instrument: Instrument
+) -> tuple[datetime | None, datetime | None]:
     try:
-        extents = [reader.extent(market.market_id, market.token_id) for market in markets_of(reader, instrument)]
+        extents = [reader.extent(market.market_id, market.token_id) for market in markets_of(known, instrument)]
     except DataError:
         return None, None
     trades = [extent.last_trade_at for extent in extents if extent.last_trade_at is not None]

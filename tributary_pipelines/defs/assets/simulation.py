@@ -16,6 +16,7 @@ from tributary_pipelines.defs.steps import (
     data_version,
     days_of_run,
     describe_days,
+    known_markets,
     markets_of,
     result_days,
     rows_of_day,
@@ -38,9 +39,10 @@ def build_execution_simulations(
     ) -> Iterator[dg.MaterializeResult]:  # type: ignore[type-arg]
         analytics = settings.load().analytics
         days, outcomes = days_of_run(context), Outcomes(context)
+        known = known_markets(context, store.reader)
         for key, instrument in selected(context, by_key):
             with outcomes.of(key, instrument):
-                markets = markets_of(store.reader, instrument)
+                markets = markets_of(known, instrument)
                 replayed = [
                     simulate_standard_orders(store.opened, analytics, instrument, market, day)
                     for market in markets
