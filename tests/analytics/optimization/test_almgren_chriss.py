@@ -171,6 +171,7 @@ def test_lvar_corners():
     inside = risk_aversion_from_lvar(just_below, X, PAPER, T, N)
     assert 1e-3 < inside < inf
     assert risk_aversion_from_lvar(0.95, X, PAPER, T, 1) == inf
+    assert risk_aversion_from_lvar(0.6, X, PAPER, T, 1) == inf
     assert risk_aversion_from_lvar(0.5, X, PAPER, T, N) == 0
     assert implied_confidence(0.0, 1e12) == 0.5
 

@@ -140,8 +140,11 @@ def test_the_exact_sum_with_resilience():
     assert plan.flags == ("slices_faster_than_resilience",)
     assert n.sum() == 4000
     assert (n == np.round(n)).all()
-    slow = plan_order(ParentOrder("buy", 4000.0, 4 * 433.0, 4), model, strategy="twap")
-    assert "slices_faster_than_resilience" not in slow.flags
+
+
+@pytest.mark.parametrize(("rate", "flags"), [(5.0, ()), (4.999, ("slices_faster_than_resilience",))])
+def test_slices_faster_than_resilience(rate, flags):
+    assert plan_order(ORDER, replace(PAPER, resilience_rate=rate), strategy="twap").flags == flags
 
 
 @pytest.mark.parametrize(

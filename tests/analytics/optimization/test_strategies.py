@@ -103,6 +103,13 @@ def test_slice_after_slice_is_the_whole_trajectory(strategy):
     assert strategy.next_slice(ORDER, 0.0, 0.0) == 0
 
 
+@pytest.mark.parametrize(("horizon_s", "n_slices"), [(7.0, 6), (3600.0, 14), (0.7, 4)])
+def test_a_release_belongs_to_its_own_slice_however_it_is_rounded(horizon_s, n_slices):
+    order = ParentOrder("buy", 1.0, horizon_s, n_slices)
+    found = [TWAP().next_slice(order, now_s, 1.0) for now_s in order.slice_starts_s]
+    assert found == [1.0 / left for left in range(n_slices, 0, -1)]
+
+
 def test_a_missed_slice_is_caught_up():
     assert TWAP().next_slice(ORDER, 4 * 86_400.0, 6e5) == 6e5
     assert TWAP().next_slice(ORDER, 3.5 * 86_400.0, 6e5) == 3e5
@@ -120,6 +127,7 @@ def test_names():
 def test_lots_by_largest_remainder():
     assert round_to_lots(np.array([3.3, 3.3, 3.4]), 10.0, 1.0).tolist() == [3, 3, 4]
     assert round_to_lots(np.full(12, 5 / 12), 5.0, 1.0).tolist() == [1] * 5 + [0] * 7
+    assert round_to_lots(np.full(40, 0.625), 25.0, 1.0).tolist() == [1] * 25 + [0] * 15
     assert round_to_lots(np.array([0.14, 0.16]), 0.3, 0.1).tolist() == [0.1, 0.2]
     for shares in (10.5, 0.4):
         with pytest.raises(ValidationError, match="whole number of lots of 1"):

@@ -96,6 +96,13 @@ def test_eaten_to_the_last_digit_is_eaten():
     assert fills == [(2, 0.52, 1.0)]
 
 
+def test_rounding_of_a_sum_fills_no_further_level():
+    assert 0.7 + 0.1 < 0.8
+    fills, reason = take(OrderBookFillModel(OwnImpact(), MARKET), 0, 0.8, asks=[(0.51, 0.7), (0.52, 0.1), (0.53, 9.0)])
+    assert [level for level, *_ in fills] == [1, 2]
+    assert reason is None
+
+
 def test_price_bounds():
     edge = [(0.98, 10), (0.99, 10), (1.0, 10)]
     low = [(0.02, 10), (0.01, 10), (0.005, 10)]

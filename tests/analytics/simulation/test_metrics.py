@@ -35,6 +35,11 @@ def test_the_last_usable_mid_at_or_before(seconds, mid):
     assert mid_at(TAPE, at(seconds), 30.0) == (None if mid is None else pytest.approx(mid))
 
 
+def test_a_locked_book_has_no_mid():
+    locked = books_of(book(0, [(0.49, 1)], [(0.51, 1)]), book(5, [(0.6, 1)], [(0.6, 1)]))
+    assert mid_at(locked, at(5), 30.0) == pytest.approx(0.5)
+
+
 def test_nothing_recorded():
     assert mid_at(no_order_books(), at(0), 30.0) is None
     assert market_twap(no_order_books(), at(0), at(10), 30.0) is None
@@ -96,6 +101,19 @@ def test_a_sell_by_hand():
     assert parts.total == pytest.approx(1008)
     assert (parts.delay, parts.opportunity) == (pytest.approx(400), pytest.approx(220))
     assert parts.spread + parts.temporary + parts.timing == pytest.approx(380)
+
+
+def test_what_stays_unsold_is_worth_less_after_own_sales():
+    parts = measure_shortfall(
+        [fill(200, 0.49, sign=-1, best=0.49, mid=0.50)],
+        sign=-1,
+        unfilled=50,
+        mids=OrderMids(0.5, 0.5, 0.5),
+        gamma=2e-5,
+        market=MARKET,
+        splits_impact=True,
+    )
+    assert parts.opportunity == pytest.approx(50 * 2e-5 * 200)
 
 
 def test_own_impact_is_split_and_follows_the_unfilled_rest():

@@ -143,8 +143,7 @@ def decay_rate(risk_aversion: float, model: ImpactModel, interval_days: float) -
     if not risk_aversion >= 0:
         raise ValidationError(f"risk aversion must be a number of at least 0, got {risk_aversion}")
     net = net_temporary_impact(model, interval_days)
-    # Square roots first: the product lambda sigma^2 may overflow where kappa does not.
-    small_interval_rate = sqrt(risk_aversion) * model.sigma / sqrt(net)
+    small_interval_rate = sqrt(risk_aversion / net) * model.sigma
     return 2 / interval_days * asinh(small_interval_rate * interval_days / 2)
 
 
