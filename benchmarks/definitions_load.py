@@ -33,7 +33,7 @@ def _seconds(action: object) -> tuple[float, float]:
 
 
 def _import_dagster() -> None:
-    import dagster  # noqa: F401
+    import dagster
     import dagster.components  # noqa: F401
 
 

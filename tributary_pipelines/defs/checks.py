@@ -53,8 +53,8 @@ class Subject:
     instance: dg.DagsterInstance
     key: dg.AssetKey
     instrument: Instrument
-    market: Market
     days: list[date]
+    market: Market
 
     def rows(self, frame: Frame, days_before: int = 0) -> pd.DataFrame:
         """Return the stored rows of these days, and of some days before them."""
@@ -125,9 +125,9 @@ def build_stage_checks(stage: Stage, instruments: Sequence[Instrument], suffix: 
         for key, instrument in by_key.items():
             if key not in asked:
                 continue
-            look = partial(Subject, store.opened, analytics, context.instance, key, instrument)
+            looked_at = partial(Subject, store.opened, analytics, context.instance, key, instrument, days)
             with retried(context.op_execution_context):
-                found = examine(known, instrument, lambda market, look=look: question(look(market, days)))
+                found = examine(known, instrument, looked_at, question)
             yield check_result(key, name, found)
 
     return stage_checks
@@ -164,10 +164,12 @@ def checked_days(run: dg.DagsterRun, *, today: date) -> list[date]:
     return [today - n * _ONE_DAY for n in range(_DAYS_BY_HAND, 0, -1)]
 
 
-def examine(known: Sequence[Market], instrument: Instrument, question: Callable[[Market], Violations]) -> Violations:
+def examine(
+    known: Sequence[Market], instrument: Instrument, looked_at: Callable[[Market], Subject], question: Question
+) -> Violations:
     """Return what is wrong with an instrument's rows, over all its markets."""
     try:
-        return joined([question(market) for market in markets_of(known, instrument)])
+        return joined([question(looked_at(market)) for market in markets_of(known, instrument)])
     except DataError as error:
         return Violations(warnings=[f"refused: {error}"])
 
@@ -188,11 +190,16 @@ def shown_parameters(
         for record in page.records:
             event = record.asset_materialization
             if event is not None and event.partition is not None and event.partition not in shown:
-                numbers = {name: event.metadata[name].value for name in _COMPARED if name in event.metadata}
-                shown[event.partition] = numbers
+                shown[event.partition] = {
+                    name: _plain(event.metadata[name]) for name in _COMPARED if name in event.metadata
+                }
         if not page.has_more or len(shown) == len(days):
             return shown
         page = instance.fetch_materializations(wanted, limit=_PAGE, cursor=page.cursor)
+
+
+def _plain(value: dg.MetadataValue) -> float | str:
+    return value.value if isinstance(value.value, float | str) else str(value.value)
 
 
 def check_result(key: dg.AssetKey, name: str, found: Violations) -> dg.AssetCheckResult:

@@ -5,10 +5,11 @@ good and a bad frame are all a test needs. Thresholds are our choice, with the r
 """
 
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Hashable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from math import isclose, isfinite
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -24,6 +25,9 @@ _WIDEST_INTERVAL = 1.0
 _DRIFT_FACTOR = 3.0
 _FEWEST_FOR_DRIFT = 5
 _POSITIVE = ("sigma", "epsilon", "book_slope", "eta", "resilience_rate")
+
+#: One result row by column name.
+Row = Mapping[Hashable, Any]
 
 
 @dataclass(slots=True)
@@ -65,25 +69,25 @@ def check_bars(bars: pd.DataFrame, days: pd.DataFrame) -> Violations:
         found.expect(not outside.any(), f"{int(outside.sum())} bars have {price} outside low..high")
     found.expect(not (bars["volume"] <= 0).any(), f"{int((bars['volume'] <= 0).sum())} bars have no volume")
     found.expect(not (bars["n_trades"] < 1).any(), f"{int((bars['n_trades'] < 1).sum())} bars have no trade")
-    stored, tape = bars.groupby(_day_of(bars))[["n_trades", "volume"]].sum(), days.set_index(_day_of(days))
-    for day in stored.index.union(tape.index):
+    stored, tape = _by_day(bars), _by_day(days)
+    for day in sorted(stored.keys() | tape.keys()):
         found.expect(
-            _day_equals(stored, tape, day),
+            _equal_sums(stored.get(day), tape.get(day)),
             f"{day}: the bars do not add up to the tape (late or removed trades); materialise the day again",
         )
     found.prefer(len(tape) > 0, "no trades in these days")
     return found
 
 
-def _day_of(rows: pd.DataFrame) -> "pd.Series[str]":
-    return rows["timestamp"].dt.strftime("%Y-%m-%d")
+def _by_day(bars: pd.DataFrame) -> dict[str, tuple[int, float]]:
+    sums = bars.groupby(bars["timestamp"].dt.strftime("%Y-%m-%d"))[["n_trades", "volume"]].sum()
+    return {str(day): (int(n), float(volume)) for day, n, volume in sums.itertuples()}
 
 
-def _day_equals(stored: pd.DataFrame, tape: pd.DataFrame, day: str) -> bool:
-    if day not in stored.index or day not in tape.index:
+def _equal_sums(stored: tuple[int, float] | None, tape: tuple[int, float] | None) -> bool:
+    if stored is None or tape is None:
         return False
-    same_count = int(stored.loc[day, "n_trades"]) == int(tape.loc[day, "n_trades"])
-    return same_count and isclose(stored.loc[day, "volume"], tape.loc[day, "volume"], rel_tol=_SUM_TOLERANCE)
+    return stored[0] == tape[0] and isclose(stored[1], tape[1], rel_tol=_SUM_TOLERANCE)
 
 
 def check_statistics(rows: pd.DataFrame, *, min_coverage: float, day_length_s: float) -> Violations:
@@ -129,7 +133,7 @@ def check_parameters(rows: pd.DataFrame, trailing: pd.DataFrame) -> Violations:
     return found
 
 
-def _check_values(found: Violations, day: str, row: Mapping[str, object]) -> None:
+def _check_values(found: Violations, day: str, row: Row) -> None:
     values = {name: _number(row[name]) for name in PARAMETER_UNITS}
     for name in ("sigma", "gamma", "epsilon", "book_slope"):
         found.expect(values[name] is not None, f"{day}: {name} is missing and the status is {row['status']}")
@@ -149,7 +153,7 @@ def _check_values(found: Violations, day: str, row: Mapping[str, object]) -> Non
         found.expect(gamma < 2 * slope, f"{day}: gamma {gamma:.6g} is not below 2 b = {2 * slope:.6g}")
 
 
-def _check_drift(found: Violations, day: str, row: Mapping[str, object], earlier: pd.DataFrame) -> None:
+def _check_drift(found: Violations, day: str, row: Row, earlier: pd.DataFrame) -> None:
     for name in PARAMETER_UNITS:
         value, known = _number(row[name]), earlier[name].dropna().astype(float)
         if value is None or len(known) < _FEWEST_FOR_DRIFT:
@@ -183,9 +187,9 @@ def check_history(rows: pd.DataFrame, shown: Mapping[str, Mapping[str, float | s
     return found
 
 
-def _same(row: Mapping[str, object], shown: Mapping[str, float | str], key: str) -> bool:
+def _same(row: Row, shown: Mapping[str, float | str], key: str) -> bool:
     if key == "status":
-        return row[key] == shown.get(key)
+        return bool(row[key] == shown.get(key))
     stored = None if row["status"] == "refused" else _number(row[key])
     return stored == shown.get(key)
 
@@ -257,8 +261,8 @@ def as_list(listed: object) -> Sequence[str]:
     return [str(item) for item in listed] if isinstance(listed, list | tuple) else []
 
 
-def _number(value: object) -> float | None:
+def _number(value: Any) -> float | None:
     if value is None or value is pd.NaT or value is pd.NA:
         return None
-    number = float(value)  # type: ignore[arg-type]
+    number = float(value)
     return None if np.isnan(number) else number

@@ -22,7 +22,7 @@ from tributary_pipelines.core.units import iso_z
 #: Longer tables make events large and the page slow.
 MAX_TABLE_ROWS = 50
 
-Metadata = dict[str, dg.MetadataValue]  # type: ignore[type-arg]
+Metadata = dict[str, dg.MetadataValue]
 
 
 def to_metadata(values: Mapping[str, object]) -> Metadata:
@@ -43,14 +43,14 @@ def to_metadata(values: Mapping[str, object]) -> Metadata:
     return {key: value for key, value in converted.items() if value is not None}
 
 
-def _convert(key: str, value: object) -> dg.MetadataValue | None:  # type: ignore[type-arg]
+def _convert(key: str, value: object) -> dg.MetadataValue | None:
     for kinds, convert in _CONVERSIONS:
         if isinstance(value, kinds):
             return convert(value)
     return None if value is None else dg.MetadataValue.text(_text(key, value))
 
 
-def _number(value: float | np.number | Decimal) -> dg.MetadataValue | None:  # type: ignore[type-arg]
+def _number(value: float | np.number | Decimal) -> dg.MetadataValue | None:
     return dg.MetadataValue.float(float(value)) if isfinite(value) else None
 
 
@@ -89,7 +89,7 @@ def _cell(value: object) -> str:
 
 
 #: Tried in this order: a bool is an int too, and NaT is a datetime.
-_CONVERSIONS: tuple[tuple[Any, Callable[[Any], Any]], ...] = (
+_CONVERSIONS: tuple[tuple[Any, Callable[[Any], dg.MetadataValue | None]], ...] = (
     (dg.MetadataValue, lambda value: value),
     (type(pd.NaT), lambda _: None),
     (bytes, image),

@@ -117,7 +117,7 @@ def describe_parameters(found: dict[date, list[AlmgrenChrissParameters]]) -> dic
 
 def parameter_values(found: AlmgrenChrissParameters) -> dict[str, object]:
     """Return a calibration's numbers by name; a refused one has reasons and counts, and no parameter."""
-    window = {
+    window: dict[str, object] = {
         "status": found.status,
         "market_id": found.market_id,
         "token_id": found.token_id,

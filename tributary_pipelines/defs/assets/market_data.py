@@ -6,6 +6,7 @@ data.
 
 from collections.abc import Iterator, Sequence
 from datetime import UTC, datetime
+from typing import cast
 
 import dagster as dg
 import pandas as pd
@@ -14,11 +15,11 @@ from tributary_pipelines.core.errors import DataError
 from tributary_pipelines.core.models import Market
 from tributary_pipelines.core.settings import Instrument
 from tributary_pipelines.core.units import iso_z
-from tributary_pipelines.defs.metadata import to_metadata
+from tributary_pipelines.defs.metadata import Metadata, to_metadata
 from tributary_pipelines.defs.resources import MarketStoreResource
 from tributary_pipelines.defs.stages import OWNERS, TABLES
 from tributary_pipelines.defs.steps import data_version, markets_of
-from tributary_pipelines.storage.base import MarketDataReader
+from tributary_pipelines.storage.base import MarketDataReader, TableState
 
 GROUP = "market_data"
 _LEAST_HEALTHY = 10
@@ -46,37 +47,45 @@ def build_market_data(instruments: Sequence[Instrument], kind: str) -> dg.Assets
         for name in TABLES
     ]
 
-    @dg.multi_observable_source_asset(name="observe_tables", specs=specs, can_subset=True)
     def observe_tables(context: dg.AssetExecutionContext, store: MarketStoreResource) -> Iterator[dg.ObserveResult]:
         waiting = least_healthy(store.reader, instruments, now=datetime.now(UTC))
         for state in store.reader.table_states():
-            if dg.AssetKey(state.table) not in context.selected_asset_keys:
-                continue
-            yield dg.ObserveResult(
-                asset_key=state.table,
-                data_version=data_version([state.n_rows, state.last_at]),
-                metadata=to_metadata(
-                    {
-                        "n_rows": state.n_rows,
-                        "last_at": state.last_at,
-                        "is_suspended": state.is_suspended,
-                        "least_healthy": waiting if state.table != "markets" else None,
-                    }
-                ),
-            )
+            if dg.AssetKey(state.table) in context.selected_asset_keys:
+                version = data_version([state.n_rows, state.last_at])
+                yield dg.ObserveResult(state.table, metadata=describe_table(state, waiting), data_version=version)
 
-    return observe_tables
+    observed = dg.multi_observable_source_asset(name="observe_tables", specs=specs, can_subset=True)
+    return cast("dg.AssetsDefinition", observed(observe_tables))
+
+
+def describe_table(state: TableState, waiting: pd.DataFrame) -> Metadata:
+    """Return what the UI shows of one raw table."""
+    return to_metadata(
+        {
+            "n_rows": state.n_rows,
+            "last_at": state.last_at,
+            "is_suspended": state.is_suspended,
+            "least_healthy": waiting if state.table != "markets" else None,
+        }
+    )
 
 
 def least_healthy(reader: MarketDataReader, instruments: Sequence[Instrument], *, now: datetime) -> pd.DataFrame:
     """Return the ten instruments that have waited longest for data; those without any come first."""
     known = reader.markets()
-    rows = [(instrument.name, *_last_data(reader, known, instrument)) for instrument in instruments]
-    frame = pd.DataFrame(rows, columns=["instrument", "last_trade_at", "last_snapshot_at"])
-    newest = frame[["last_trade_at", "last_snapshot_at"]].apply(pd.to_datetime, utc=True).max(axis=1)
-    frame["hours_without_data"] = (now - newest).dt.total_seconds() / 3_600
-    worst = frame.loc[newest.sort_values(na_position="first").index].head(_LEAST_HEALTHY)
-    return worst.map(lambda value: iso_z(value) if isinstance(value, datetime) and value is not pd.NaT else value)
+    waits = []
+    for instrument in instruments:
+        trade_at, snapshot_at = _last_data(reader, known, instrument)
+        newest = max([moment for moment in (trade_at, snapshot_at) if moment is not None], default=None)
+        hours = None if newest is None else (now - newest).total_seconds() / 3_600
+        waits.append((instrument.name, _said(trade_at), _said(snapshot_at), hours))
+    waits.sort(key=lambda wait: (wait[3] is not None, -(wait[3] or 0.0), wait[0]))
+    columns = ["instrument", "last_trade_at", "last_snapshot_at", "hours_without_data"]
+    return pd.DataFrame(waits[:_LEAST_HEALTHY], columns=columns)
+
+
+def _said(moment: datetime | None) -> str | None:
+    return None if moment is None else iso_z(moment)
 
 
 def _last_data(
