@@ -7,7 +7,7 @@ import pandas as pd
 from tributary_pipelines.analytics.optimization.almgren_chriss import ImpactModel
 from tributary_pipelines.analytics.optimization.parameters import AlmgrenChrissParameters
 from tributary_pipelines.analytics.optimization.plan import ExecutionPlan, plan_order, refuse_plan
-from tributary_pipelines.analytics.optimization.strategies import ParentOrder, Risk
+from tributary_pipelines.analytics.optimization.strategies import ParentOrder, Risk, strategy_named
 from tributary_pipelines.core.errors import ConfigurationError
 from tributary_pipelines.core.models import Market
 from tributary_pipelines.core.requests import ExplicitParameters, PlanRequest, RiskChoice
@@ -50,11 +50,16 @@ def plan(store: MarketStore | None, request: PlanRequest, *, now: datetime) -> E
     return plan_order(order, model, strategy=request.strategy, risk=risk, lot_size=market.lot_size)
 
 
-def risk_of(choice: RiskChoice) -> Risk:
-    """Return the risk that was chosen, urgency 1 when none was."""
+def risk_of(choice: RiskChoice) -> Risk | None:
+    """Return the risk that was chosen; None leaves it to the strategy, which warns only of a choice it ignores."""
     if not choice.is_given:
-        return Risk(urgency=1.0)
+        return None
     return Risk(choice.risk_aversion, choice.urgency, choice.lvar_confidence)
+
+
+def standard_risk(strategy: str, urgency: float) -> Risk | None:
+    """Return the settings' urgency for strategies that weigh risk, None for the others."""
+    return Risk(urgency=urgency) if strategy_named(strategy).has_risk_aversion else None
 
 
 def explicit_model(given: ExplicitParameters, order: ParentOrder) -> ImpactModel:
@@ -144,4 +149,4 @@ def _plan_standard(
     model, reasons = stored_model(parameters, market, order)
     if model is None:
         return refuse_plan(order, strategy=strategy, reasons=reasons)
-    return plan_order(order, model, strategy=strategy, risk=Risk(urgency=urgency), lot_size=market.lot_size)
+    return plan_order(order, model, strategy=strategy, risk=standard_risk(strategy, urgency), lot_size=market.lot_size)

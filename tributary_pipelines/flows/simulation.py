@@ -25,6 +25,7 @@ from tributary_pipelines.flows.planning import (
     risk_of,
     standard_order_id,
     standard_orders,
+    standard_risk,
     stored_model,
 )
 from tributary_pipelines.storage.base import MarketStore
@@ -116,7 +117,7 @@ def _replay(
     model: ImpactModel | None,
     reasons: tuple[str, ...],
     strategy: str,
-    risk: Risk,
+    risk: Risk | None,
     refill: RefillName,
     fill_model: FillModelName,
     latency_s: float,
@@ -195,7 +196,7 @@ def _simulate_standard(
         model=model,
         reasons=reasons,
         strategy=strategy,
-        risk=Risk(urgency=settings.planning.urgency),
+        risk=standard_risk(strategy, settings.planning.urgency),
         refill="calibrated",
         fill_model=settings.simulation.default_fill_model,
         latency_s=settings.simulation.latency,
