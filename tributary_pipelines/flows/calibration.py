@@ -29,15 +29,6 @@ def fingerprint_of(*inputs: object) -> str:
     return sha256(json.dumps(inputs, sort_keys=True, default=str).encode()).hexdigest()
 
 
-def compute_day_statistics(
-    store: MarketStore, settings: AnalyticsSettings, market: Market, day: date
-) -> ImpactStatistics | None:
-    """Read one UTC day of a token and compute its statistics; None when the day holds no data."""
-    start = day_start(day)
-    held = store.reader.fingerprints(market.market_id, market.token_id, start, start + _ONE_DAY)
-    return _compute(store, settings, market, held[0]) if held else None
-
-
 def ensure_statistics(
     store: MarketStore,
     settings: AnalyticsSettings,
@@ -96,13 +87,15 @@ def _compute(store: MarketStore, settings: AnalyticsSettings, market: Market, he
         tick_size=market.tick_size,
         stamp_guard_s=settings.calibration.stamp_guard,
         staleness_limit_s=settings.simulation.staleness_limit,
+        price_min=market.price_min,
+        price_max=market.price_max,
         data_fingerprint=_inputs_fingerprint(settings, market, held),
     )
 
 
 def _inputs_fingerprint(settings: AnalyticsSettings, market: Market, held: DayFingerprint) -> str:
     grids = (settings.calibration.stamp_guard, settings.simulation.staleness_limit)
-    return fingerprint_of(held.day, held.digest, market.tick_size, *grids)
+    return fingerprint_of(held.day, held.digest, market.tick_size, market.price_min, market.price_max, *grids)
 
 
 def calibrate_market(
@@ -123,15 +116,6 @@ def calibrate_market(
     parameters = _calibrate(settings, market, days, as_of, lookback)
     store_parameters(store, [parameters])
     return parameters
-
-
-def calibrate_window(
-    store: MarketStore, settings: AnalyticsSettings, market: Market, *, as_of: date
-) -> AlmgrenChrissParameters:
-    """Calibrate one token from stored statistics alone, for the default window; nothing is written."""
-    lookback = settings.calibration.default_lookback_days
-    days = stored_statistics(store, market, as_of - timedelta(days=lookback), as_of)
-    return _calibrate(settings, market, days, as_of, lookback)
 
 
 def calibrate_windows(

@@ -82,7 +82,7 @@ def default_as_of(reader: MarketDataReader, market: Market, *, now: datetime) ->
 
 
 def build_bars(store: MarketStore, market: Market, start: datetime, end: datetime, width: str) -> pd.DataFrame:
-    """Return the VWAP bars of one token (frame VWAP_BARS)."""
+    """Return the VWAP bars of one token over [start, end) (frame VWAP_BARS)."""
     return store.reader.bars(market.market_id, market.token_id, start, end, width)
 
 
