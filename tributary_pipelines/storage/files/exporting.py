@@ -6,7 +6,6 @@ The file appears whole or not at all: rows are streamed into a hidden neighbour 
 from collections.abc import Iterable, Iterator
 from datetime import datetime
 from pathlib import Path
-from typing import Literal
 
 import pandas as pd
 import pyarrow as pa
@@ -18,7 +17,6 @@ from tributary_pipelines.core.frames import ORDERBOOK_SNAPSHOTS, TRADES, Frame
 from tributary_pipelines.core.result_frames import ALMGREN_CHRISS_PARAMETERS, VWAP_BARS
 from tributary_pipelines.storage.base import MarketStore
 
-Exported = Literal["trades", "books", "bars", "parameters"]
 _FRAMES = {
     "trades": TRADES,
     "books": ORDERBOOK_SNAPSHOTS,
@@ -38,7 +36,7 @@ _TYPES = {
 
 def export_table(
     store: MarketStore,
-    what: Exported,
+    what: str,
     *,
     market_id: str,
     token_id: str | None = None,
@@ -51,6 +49,8 @@ def export_table(
 
     Parameters
     ----------
+    what
+        trades, books, bars or parameters.
     token_id
         Only this token; None takes all of the market.
     width
@@ -59,10 +59,12 @@ def export_table(
     Raises
     ------
     ValidationError
-        The file cannot be written, or ``width`` is none.
+        There is no such table, the file cannot be written, or ``width`` is no width.
     StorageError
         The store cannot be read.
     """
+    if what not in _FRAMES:
+        raise ValidationError(f"{what!r} cannot be exported; there are {', '.join(_FRAMES)}")
     frame = _FRAMES[what]
     schema = pa.schema([pa.field(column.name, _TYPES[column.kind]) for column in frame.columns])
     tables: Iterable[pa.Table]
@@ -75,7 +77,7 @@ def export_table(
     part = path.with_name(f".{path.name}.part")
     n_rows = 0
     try:
-        with pq.ParquetWriter(part, schema, compression="zstd") as writer:
+        with pq.ParquetWriter(part, schema, compression="zstd", write_page_checksum=True) as writer:
             for table in tables:
                 writer.write_table(table.select(schema.names).cast(schema))
                 n_rows += table.num_rows

@@ -133,7 +133,7 @@ def _open_parquet(path: Path) -> RowFile:
 def _read_parquet(path: Path, n_bytes: int) -> Iterator[RawChunk]:
     n_before = 0
     try:
-        with pq.ParquetFile(path) as file:
+        with pq.ParquetFile(path, page_checksum_verification=True) as file:
             n_rows = max(file.metadata.num_rows, 1)
             for batch in file.iter_batches(_rows_of(file.metadata, n_bytes)):
                 batch.validate(full=True)

@@ -29,8 +29,16 @@ from tributary_pipelines.storage.files.columns import IDENTIFIER
 from tributary_pipelines.storage.files.formats import check_options, open_all
 from tributary_pipelines.storage.files.judging import Judged, Occurrences
 from tributary_pipelines.storage.files.markets import KnownMarkets, judge_market, market_rows
-from tributary_pipelines.storage.files.presets import REQUIRED, Columns, Kind, Preset, preset_named, to_canonical
-from tributary_pipelines.storage.files.row_files import RawChunk, RowFile
+from tributary_pipelines.storage.files.presets import (
+    REQUIRED,
+    Columns,
+    Kind,
+    Preset,
+    kind_named,
+    preset_named,
+    to_canonical,
+)
+from tributary_pipelines.storage.files.row_files import RawChunk, RowFile, cell
 from tributary_pipelines.storage.files.summary import ImportOptions, ImportSummary, Tally
 from tributary_pipelines.storage.files.trades import judge_trades
 
@@ -42,7 +50,7 @@ Progress = Callable[[int, float], None]
 
 def import_files(
     store: MarketStore,
-    kind: Kind,
+    kind: str,
     paths: Sequence[Path],
     *,
     options: ImportOptions,
@@ -53,6 +61,8 @@ def import_files(
 
     Parameters
     ----------
+    kind
+        trades, books or markets.
     paths
         Files, or glob patterns; each file is read once.
     now
@@ -66,11 +76,12 @@ def import_files(
     StorageError
         The store cannot be read or written.
     """
-    check_options(kind, options)
-    preset = preset_named(options.preset, kind)
-    files = open_all(paths, kind, preset, options)
+    known_kind = kind_named(kind)
+    check_options(known_kind, options)
+    preset = preset_named(options.preset, known_kind)
+    files = open_all(paths, known_kind, preset, options)
     store.writer.create_tables()
-    run = _Import(store, kind, preset, options, now or datetime.now(UTC))
+    run = _Import(store, known_kind, preset, options, now or datetime.now(UTC))
     sizes = [max(file.path.stat().st_size, 1) for file in files]
     for index, file in enumerate(files):
         for chunk in file.read(options.chunk_bytes):
@@ -157,7 +168,7 @@ class _Import:
         """Collect the market entries of a chunk, of each token the last, and return the rows that are none."""
         bad = []
         for index, position in enumerate(chunk.positions.tolist()):
-            row = {name: values[index].as_py() for name, values in columns.items()}
+            row = {name: cell(values, index) for name, values in columns.items()}
             entry = judge_market(row, self._unit)
             if isinstance(entry, Market):
                 self._entries[entry.market_id, entry.token_id] = entry

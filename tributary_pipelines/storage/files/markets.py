@@ -83,9 +83,9 @@ def judge_market(row: Mapping[str, Any], unit: TimeUnit | None) -> Market | str:
 
     Columns that no market has are ignored, unless one looks like a misspelt one of ours.
     """
-    for name in row:
-        near = get_close_matches(name, OPTIONAL, n=1, cutoff=0.8)
-        if name not in Market.model_fields and near and near[0] not in row:
+    for name, value in row.items():
+        near = [] if value is None else get_close_matches(name, OPTIONAL, n=1, cutoff=0.8)
+        if name not in Market.model_fields and near and row.get(near[0]) is None:
             return f"unknown column {name!r}; did you mean {near[0]!r}?"
     try:
         values = {name: _value(name, row.get(name), unit) for name in Market.model_fields}

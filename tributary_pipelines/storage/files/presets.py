@@ -23,6 +23,7 @@ from tributary_pipelines.storage.files import books, markets, trades
 from tributary_pipelines.storage.files.columns import TimeUnit, is_text, to_numbers, to_texts, utc_timestamps
 
 Kind = Literal["trades", "books", "markets"]
+KINDS: tuple[Kind, ...] = ("trades", "books", "markets")
 Columns = dict[str, pa.Array]
 
 REQUIRED = {"trades": trades.REQUIRED, "books": books.REQUIRED, "markets": markets.REQUIRED}
@@ -72,6 +73,20 @@ class Preset:
         """Tell whether a column may matter to this layout."""
         known = (*CANONICAL["trades"], *CANONICAL["books"], *self.renames, "exchange", "symbol")
         return name in known or _WIDE.fullmatch(name) is not None
+
+
+def kind_named(name: str) -> Kind:
+    """Return the kind of rows that a name means.
+
+    Raises
+    ------
+    ValidationError
+        There is no such kind.
+    """
+    for kind in KINDS:
+        if kind == name:
+            return kind
+    raise ValidationError(f"{name!r} cannot be imported; there are {', '.join(KINDS)}")
 
 
 def preset_named(name: str, kind: Kind) -> Preset:

@@ -5,11 +5,11 @@ damaged part-way yields every whole row before the damage and then raises; no ro
 """
 
 import gzip
-import io
 import json
 import os
 import zlib
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, BinaryIO
@@ -88,21 +88,31 @@ def chunk_of(
     """Return a chunk whose rows are what its columns say."""
 
     def payload(index: int) -> dict[str, Any]:
-        return {name: values[index].as_py() for name, values in columns.items()}
+        return {name: cell(values, index) for name, values in columns.items()}
 
     return RawChunk(columns, np.asarray(positions, np.int64), broken, fraction, payload)
 
 
-def open_text(path: Path) -> tuple[BinaryIO, Callable[[], float]]:
+def cell(values: pa.Array, index: int) -> Any:
+    """Return one value as a Python object, or as text when Python has no such time."""
+    try:
+        return values[index].as_py()
+    except (OverflowError, ValueError):
+        return " ".join(str(values.slice(index, 1)).split())
+
+
+@contextmanager
+def open_text(path: Path) -> Iterator[tuple[BinaryIO, Callable[[], float]]]:
     """Open a text file, unzipped when it is gzipped, and a function that tells how much of it has been read."""
-    raw = path.open("rb")
-    size = max(os.fstat(raw.fileno()).st_size, 1)
-    stream: Any = raw
-    if path.name.lower().endswith(".gz"):
-        stream = io.BufferedReader(gzip.GzipFile(fileobj=raw), 1 << 20)
-    if stream.peek(3)[:3] == _UTF8_MARK:
-        stream.read(3)
-    return stream, lambda: min(raw.tell() / size, 1.0)
+    with path.open("rb") as raw:
+        size = max(os.fstat(raw.fileno()).st_size, 1)
+        stream: Any = raw
+        if path.name.lower().endswith(".gz"):
+            # Not buffered again: a larger buffer would lose what was read before the damage of a cut file.
+            stream = gzip.GzipFile(fileobj=raw)
+        if stream.peek(3)[:3] == _UTF8_MARK:
+            stream.read(3)
+        yield stream, lambda: min(raw.tell() / size, 1.0)
 
 
 def take_lines(stream: BinaryIO, n_bytes: int) -> tuple[list[bytes], Exception | None]:

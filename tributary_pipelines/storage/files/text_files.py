@@ -48,9 +48,11 @@ def open_csv(path: Path, header: Callable[[Sequence[str]], Sequence[str] | None]
     ValidationError
         The file is empty or names a column twice.
     """
-    stream, _ = open_text(path)
-    with stream:
-        first = next(csv.reader(line.decode("utf-8", "replace") for line in take_lines(stream, 1)[0]), None)
+    with open_text(path) as (stream, _):
+        lines, damage = take_lines(stream, 1)
+    if damage:
+        raise damage
+    first = next(csv.reader(line.decode("utf-8", "replace") for line in lines), None)
     if not first:
         raise ValidationError(f"{path} is empty; a header line is needed")
     given = header(first)
@@ -62,8 +64,7 @@ def open_csv(path: Path, header: Callable[[Sequence[str]], Sequence[str] | None]
 
 
 def _read_csv(path: Path, names: tuple[str, ...], n_bytes: int, skip: int) -> Iterator[RawChunk]:
-    stream, fraction = open_text(path)
-    with stream:
+    with open_text(path) as (stream, fraction):
         n_before = len(take_lines(stream, 1)[0]) if skip else 0
         while True:
             lines, damage = take_lines(stream, n_bytes)
@@ -83,7 +84,9 @@ def _read_csv(path: Path, names: tuple[str, ...], n_bytes: int, skip: int) -> It
 def _parse_plain(lines: list[bytes], names: tuple[str, ...], n_before: int, fraction: float) -> RawChunk | None:
     """Parse lines that are one row each; None when any is not, or a quote is open at the end."""
     block = b"".join(lines)
-    if block.count(b'"') % 2:
+    block += b"" if block.endswith(b"\n") else b"\n"
+    has_bare_returns = block.count(b"\r") != block.count(b"\r\n")
+    if has_bare_returns or block.count(b'"') % 2:
         return None
     try:
         table = arrow_csv.read_csv(
@@ -113,7 +116,7 @@ def _parse_any(lines: "_Lines", names: tuple[str, ...], n_before: int, fraction:
             row = next(reader, None)
             reason = _why_no_row(row, len(names)) if row else None
         except csv.Error as error:
-            row, reason = [], f"unreadable row: {in_one_line(error)}"
+            row, reason = [], f"unreadable row: {in_one_line(error).split(' - ')[0]}"
         if row is None:
             break
         if reason:
@@ -142,7 +145,8 @@ class _Lines:
         except DAMAGE:
             raise StopIteration from None
         self.taken.append(line)
-        return line
+        # A quote that is still open at the end of the file then has a line break in its field.
+        return line if line.endswith("\n") else line + "\n"
 
 
 def _why_no_row(row: list[str], n_names: int) -> str | None:
@@ -159,15 +163,13 @@ def _why_no_row(row: list[str], n_names: int) -> str | None:
 
 def open_json_lines(path: Path, wants: Callable[[str], bool]) -> RowFile:
     """Open a file of one JSON object a line; only the keys that ``wants`` accepts become columns."""
-    stream, _ = open_text(path)
-    stream.close()
-    return RowFile(path, None, "line", lambda size: _read_json_lines(path, wants, size))
+    with open_text(path):
+        return RowFile(path, None, "line", lambda size: _read_json_lines(path, wants, size))
 
 
 def _read_json_lines(path: Path, wants: Callable[[str], bool], n_bytes: int) -> Iterator[RawChunk]:
-    stream, fraction = open_text(path)
     n_before = 0
-    with stream:
+    with open_text(path) as (stream, fraction):
         while True:
             lines, damage = take_lines(stream, n_bytes)
             if lines:
@@ -219,7 +221,7 @@ def open_document(path: Path) -> RowFile:
     ValidationError
         The document cannot be parsed or holds no list of entries.
     """
-    with open_text(path)[0] as stream:
+    with open_text(path) as (stream, _):
         data = stream.read()
     try:
         text = data.decode("utf-8")
