@@ -4,7 +4,7 @@ BIN := .venv/bin
 SHELL := /bin/bash
 
 .DEFAULT_GOAL := help
-.PHONY: help install demo ui test test-fast check format audit bench clean
+.PHONY: help install demo ui test test-fast check format audit bench screenshots clean
 
 help: ## list the targets
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 14
@@ -44,6 +44,9 @@ test: install ## every test, on real servers
 
 bench: install ## what is measured, as ratios within one run
 	$(BIN)/python -m benchmarks
+
+screenshots: demo ## the pictures in docs/images, from the demo's UI in a real browser
+	$(BIN)/python -m docs.screenshots
 
 # An environment of its own: the auditor's dependencies stay out of the locked ones. What could not be looked up fails.
 audit: install ## known vulnerabilities of the locked versions (asks the package index's advisory service)

@@ -35,10 +35,12 @@ def clean_environment(**more: str) -> dict[str, str]:
 
 
 @contextmanager
-def running(command: Sequence[str], *, environment: Mapping[str, str], folder: Path) -> Iterator[Program]:
+def running(
+    command: Sequence[str], *, environment: Mapping[str, str], folder: Path, log_folder: Path | None = None
+) -> Iterator[Program]:
     """Run a program until the block ends; SIGTERM first, then whatever is left of its session is killed."""
     name = f"{Path(command[0]).name}-{time.monotonic_ns()}"
-    log = folder / f"{name}.log"
+    log = (log_folder or folder) / f"{name}.log"
     with log.open("wb") as output:
         process = subprocess.Popen(
             list(command), cwd=folder, env=dict(environment), stdout=output, stderr=output, start_new_session=True
