@@ -4,6 +4,7 @@ The file appears whole or not at all: rows are streamed into a hidden neighbour 
 """
 
 from collections.abc import Iterable, Iterator
+from contextlib import suppress
 from datetime import datetime
 from pathlib import Path
 
@@ -77,7 +78,10 @@ def export_table(
     part = path.with_name(f".{path.name}.part")
     n_rows = 0
     try:
-        with pq.ParquetWriter(part, schema, compression="zstd", write_page_checksum=True) as writer:
+        with (
+            part.open("wb") as file,
+            pq.ParquetWriter(file, schema, compression="zstd", write_page_checksum=True) as writer,
+        ):
             for table in tables:
                 writer.write_table(table.select(schema.names).cast(schema))
                 n_rows += table.num_rows
@@ -85,7 +89,8 @@ def export_table(
     except OSError as error:
         raise ValidationError(f"{path} cannot be written: {error.strerror or error}") from None
     finally:
-        part.unlink(missing_ok=True)
+        with suppress(OSError):
+            part.unlink()
     return n_rows
 
 

@@ -55,7 +55,10 @@ def open_csv(path: Path, header: Callable[[Sequence[str]], Sequence[str] | None]
     first = next(csv.reader(line.decode("utf-8", "replace") for line in lines), None)
     if not first:
         raise ValidationError(f"{path} is empty; a header line is needed")
-    given = header(first)
+    try:
+        given = header(first)
+    except ValidationError as error:
+        raise ValidationError(f"{path}: {error}") from None
     names = tuple(name.strip() for name in first) if given is None else tuple(given)
     twice = sorted({name for name in names if names.count(name) > 1})
     if twice:
