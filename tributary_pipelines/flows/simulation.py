@@ -8,7 +8,7 @@ import pandas as pd
 from tributary_pipelines.analytics.optimization.almgren_chriss import ImpactModel
 from tributary_pipelines.analytics.optimization.parameters import AlmgrenChrissParameters
 from tributary_pipelines.analytics.optimization.plan import ExecutionPlan, plan_order
-from tributary_pipelines.analytics.optimization.strategies import ParentOrder, Risk
+from tributary_pipelines.analytics.optimization.strategies import ParentOrder, Risk, strategy_named
 from tributary_pipelines.analytics.simulation import engine
 from tributary_pipelines.analytics.simulation.engine import SimulationResult, simulate_order
 from tributary_pipelines.core.frames import OrderBooks, Trades
@@ -123,6 +123,8 @@ def _replay(
     latency_s: float,
 ) -> SimulationResult:
     planned: ExecutionPlan | None = None
+    if model is None and strategy_named(strategy).has_risk_aversion:
+        reasons = (*reasons, f"slices: strategy {strategy} needs parameters, so they are equal")
     if model is not None:
         planned = plan_order(order, model, strategy=strategy, risk=risk, lot_size=market.lot_size)
     return simulate_order(

@@ -1,0 +1,108 @@
+"""Plans and replays through the store: which parameters they use, and what they say when there are none."""
+
+from datetime import UTC, date, datetime, timedelta
+
+import pytest
+
+from tests.flows.conftest import Desk
+from tributary_pipelines.core.errors import ConfigurationError, DataError
+from tributary_pipelines.core.requests import ExplicitParameters, PlanRequest, RiskChoice, SimulationRequest
+from tributary_pipelines.core.settings import Instrument, StandardOrder
+from tributary_pipelines.flows.calibration import calibrate_market, store_parameters
+from tributary_pipelines.flows.planning import plan, plan_standard_orders
+from tributary_pipelines.flows.simulation import simulate, simulate_standard_orders
+
+NOW = datetime(2026, 6, 1, tzinfo=UTC)
+START = datetime(2026, 3, 4, 12, tzinfo=UTC)
+ORDER = {"side": "buy", "shares": 500, "horizon_s": 3_600, "n_slices": 6}
+GIVEN = ExplicitParameters(sigma=0.03, gamma=1e-6, eta=1e-7, epsilon=0.005)
+INSTRUMENT = Instrument(
+    name="thin", market_id="thin", orders=(StandardOrder(side="sell", shares=300, horizon=3_600, slices=4),)
+)
+
+
+def replay(desk: Desk, **changes: object) -> dict[str, object]:
+    request = SimulationRequest.model_validate({"market": "thin", "start": START, **ORDER, **changes})
+    return simulate(desk.store, desk.settings, request)
+
+
+def test_a_plan_needs_no_store_when_parameters_are_given() -> None:
+    planned = plan(None, PlanRequest(**ORDER, parameters=GIVEN), now=NOW)
+    assert planned.status == "ok"
+    assert planned.quantities.sum() == 500
+    assert planned.expected_cost == pytest.approx(planned.to_answer()["components"]["spread"], rel=0.5)
+
+
+def test_a_plan_uses_the_parameters_of_its_day(own_desk: Desk) -> None:
+    calibrate_market(own_desk.store, own_desk.settings, own_desk.market, as_of=date(2026, 3, 5))
+    assert plan(own_desk.store, PlanRequest(**ORDER, market="thin"), now=NOW).status == "ok"
+    early = PlanRequest(**ORDER, market="thin", as_of=date(2026, 3, 4))
+    refused = plan(own_desk.store, early, now=NOW)
+    assert refused.status == "refused"
+    assert "tributary analytics calibrate --market thin" in refused.reasons[0]
+
+
+def test_parameters_by_hand_win_over_stored_ones(own_desk: Desk) -> None:
+    calibrate_market(own_desk.store, own_desk.settings, own_desk.market, as_of=date(2026, 3, 5))
+    by_hand = plan(own_desk.store, PlanRequest(**ORDER, market="thin", parameters=GIVEN), now=NOW)
+    alone = plan(None, PlanRequest(**ORDER, parameters=GIVEN), now=NOW)
+    assert by_hand.to_answer() == alone.to_answer()
+
+
+def test_refused_parameters_give_a_refused_plan_with_their_reasons(own_desk: Desk) -> None:
+    refused = calibrate_market(own_desk.store, own_desk.settings, own_desk.market, as_of=date(2026, 3, 3))
+    assert refused.status == "refused"
+    planned = plan(own_desk.store, PlanRequest(**ORDER, market="thin", as_of=date(2026, 3, 3)), now=NOW)
+    assert planned.reasons == refused.reasons
+
+
+def test_a_replay_without_parameters_walks_the_book_and_says_what_is_missing(own_desk: Desk) -> None:
+    answer = replay(own_desk, strategy="ac")
+    assert answer["status"] == "ok"
+    assert answer["filled"] == 500
+    assert answer["predicted"] is None
+    assert "no_own_impact" in answer["flags"]
+    assert any("strategy ac needs parameters" in reason for reason in answer["reasons"])
+    quantities = [fill["quantity"] for fill in answer["fills"]]
+    assert sum(quantities) == pytest.approx(500, rel=1e-12)
+
+
+def test_an_unknown_strategy_is_an_error_even_without_parameters(own_desk: Desk) -> None:
+    with pytest.raises(ConfigurationError, match="twapp"):
+        replay(own_desk, strategy="twapp")
+
+
+def test_a_replay_of_an_unknown_market_names_it(desk: Desk) -> None:
+    with pytest.raises(DataError, match="'nothing' is not in the store"):
+        replay(desk, market="nothing")
+
+
+def test_a_result_id_follows_from_what_was_asked_and_found(own_desk: Desk) -> None:
+    first, again, other = replay(own_desk), replay(own_desk), replay(own_desk, shares=501)
+    assert first["result_id"] == again["result_id"] != other["result_id"]
+
+
+def test_the_risk_that_was_chosen_shapes_the_slices(own_desk: Desk) -> None:
+    patient = plan(None, PlanRequest(**ORDER, parameters=GIVEN, risk=RiskChoice(urgency=0.0)), now=NOW)
+    hasty = plan(None, PlanRequest(**ORDER, parameters=GIVEN, risk=RiskChoice(urgency=5.0)), now=NOW)
+    assert patient.quantities[0] == pytest.approx(500 / 6)
+    assert hasty.quantities[0] > 2 * patient.quantities[0]
+
+
+def test_standard_orders_are_planned_from_the_days_own_parameters(own_desk: Desk) -> None:
+    calibrate_market(own_desk.store, own_desk.settings, own_desk.market, as_of=date(2026, 3, 5))
+    rows = plan_standard_orders(own_desk.store, own_desk.settings, INSTRUMENT, own_desk.market, date(2026, 3, 4))
+    assert list(rows["order_id"]) == ["sell-300-3600s-4-at43200s-twap", "sell-300-3600s-4-at43200s-ac"]
+    assert set(rows["status"]) == {"ok"}
+    assert set(rows["usable_from"]) == {datetime(2026, 3, 5, tzinfo=UTC)}
+
+
+def test_parameters_of_the_day_itself_never_reach_its_replay(own_desk: Desk) -> None:
+    day = date(2026, 3, 4)
+    known = calibrate_market(own_desk.store, own_desk.settings, own_desk.market, as_of=day)
+    before = simulate_standard_orders(own_desk.store, own_desk.settings, INSTRUMENT, own_desk.market, day)
+    leaked = calibrate_market(own_desk.store, own_desk.settings, own_desk.market, as_of=day + timedelta(days=1))
+    store_parameters(own_desk.store, [leaked])
+    after = simulate_standard_orders(own_desk.store, own_desk.settings, INSTRUMENT, own_desk.market, day)
+    assert list(before["result_id"]) == list(after["result_id"])
+    assert set(after["usable_from"]) == {known.usable_from}
