@@ -117,6 +117,12 @@ def test_rare_snapshots_reach_three_median_gaps() -> None:
     assert day.covered_s == 86_400 - (11 * 300 - 900)
 
 
+@pytest.mark.parametrize(("limit_s", "n_moves"), [(300.0, 1), (299.0, 0)])
+def test_mid_holds_up_to_its_reach_inclusive(limit_s: float, n_moves: int) -> None:
+    (day,) = statistics_of(no_trades(), books_of((0, BIDS, ASKS)), 1, staleness_limit_s=limit_s)
+    assert day.n_moves[0, 0] == n_moves
+
+
 def test_frequent_snapshots_reach_the_limit() -> None:
     books = books_of(*((k, BIDS, ASKS) for k in range(100)))
     (day,) = statistics_of(no_trades(), books, 1, staleness_limit_s=45)

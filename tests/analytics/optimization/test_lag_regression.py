@@ -121,3 +121,26 @@ def test_clusters_follow_the_length_of_the_window(n_days: int, n_clusters: int) 
     assert len(clusters) == 12 * n_days
     assert len(np.unique(clusters)) == n_clusters
     assert (np.diff(clusters) >= 0).all()
+
+
+def fit_of(coefficients: list[float], flow: np.ndarray):
+    moves = lag_design(flow) @ np.r_[0.0, coefficients] + 1e-6 * np.random.default_rng(8).standard_normal(2_000)
+    return fit_lags(*sums_of(flow, moves, 20), np.arange(20))
+
+
+@pytest.mark.parametrize("decay", [0.7, 0.8, 0.9])
+def test_impact_that_would_fade_after_the_last_lag_is_foreseen(data, decay: float) -> None:
+    # Half of an impact of 2e-5 fades by this factor a minute: decay^10 of the half is left at the end.
+    fading = 1e-5 * decay ** np.arange(11.0)
+    found = fit_of([2e-5, *np.diff(fading)], data[0])
+    assert found.gamma == pytest.approx(1e-5 * (1 + decay**10), rel=0.01)
+    assert found.transient_share == pytest.approx(decay**10 / (1 + decay**10), rel=0.1)
+
+
+@pytest.mark.parametrize("coefficients", [[2e-5, *[-1e-6] * 5, *[-1.1e-6] * 5], [0.9e-5, *[-1e-6] * 10]])
+def test_impact_that_does_not_fade_more_slowly_is_all_transient(data, coefficients: list[float]) -> None:
+    assert fit_of(coefficients, data[0]).transient_share == 1
+
+
+def test_noise_at_the_last_lags_is_no_fading(data) -> None:
+    assert fit_lags(*sums_of(*data, 20), np.arange(20)).transient_share == 0

@@ -60,6 +60,13 @@ def test_good_window_is_calibrated(days) -> None:
     assert found.span_ticks == 25
 
 
+def test_span_is_the_median_of_the_sampled_books(days) -> None:
+    counts = np.zeros(26)
+    counts[[3, 14, 25]] = 40, 30, 30
+    found = calibrate_days([replace(day, span_counts=counts) for day in days], N_DAYS)
+    assert (found.span_ticks, found.flags) == (14, ())
+
+
 def test_eta_is_the_slope_times_the_interval_in_days(days) -> None:
     found = calibrate_days(days, N_DAYS, eta_interval_s=43_200)
     assert found.value("eta") == pytest.approx(found.value("book_slope") / 2)

@@ -5,7 +5,7 @@ from collections.abc import Callable
 import numpy as np
 import pytest
 
-from tests.analytics.markets import START_US, calibrate_days, market_of, statistics_of
+from tests.analytics.markets import START_US, calibrate_days, market_of, statistics_of, tape_of
 from tributary_pipelines.analytics.optimization.impact_statistics import ImpactStatistics
 from tributary_pipelines.analytics.optimization.parameters import CalibrationGates
 from tributary_pipelines.analytics.simulation.synthetic_market import SyntheticTape
@@ -93,6 +93,15 @@ def test_five_minutes_are_too_short_for_a_coarse_tick(scenario_days: Days) -> No
     assert (fine.lag_short_s, ruled.lag_short_s) == (300, 1_800)
     assert "tick_bound" in ruled.flags
     assert fine.value("sigma") > 1.02 * 0.03
+
+
+def test_impact_that_fades_too_slowly_is_refused_and_not_called_permanent() -> None:
+    tape = tape_of(1, half_life_s=600)
+    found = calibrate_days(statistics_of(tape.trades, tape.books, 30))
+    assert found.value("gamma") is None
+    assert found.status == "refused"
+    assert any("is not all permanent" in reason for reason in found.reasons)
+    assert "slow_resilience" in found.flags
 
 
 def test_signed_by_chance_flow_identifies_nothing(scenario_tape: Tape) -> None:

@@ -87,11 +87,15 @@ def test_trade_walks_the_levels_that_the_book_displays() -> None:
         np.testing.assert_allclose(sign * (fills - books.mids), costs[:, 0], atol=1e-9)
 
 
-def test_impact_of_one_side_is_the_permanent_part() -> None:
-    # Without news to speak of, the price ends where the net flow has put it, once the transient part has decayed.
-    tape = tape_of(1, n_days=1, sigma=0.03, r2=0.99, trades_per_hour=2, half_life_s=5.0, tick=1e-6, **QUIET)
+@pytest.mark.parametrize(("half_life_s", "per_share"), [(1.0, 1.0), (1e7, 1 / 0.225)])
+def test_flow_moves_the_price_by_gamma_for_good_and_by_one_over_density_at_once(
+    half_life_s: float, per_share: float
+) -> None:
+    # Nearly no news: the price ends where the net flow has put it, with or without the part that fades.
+    tape = tape_of(1, n_days=1, p0=5.0, r2=0.99, trades_per_hour=2, half_life_s=half_life_s, tick=1e-6, **QUIET)
     flow = float(tape.trades.signs @ tape.trades.sizes)
-    assert tape.books.mids[-1] - 0.5 == pytest.approx(tape.truth["gamma"] * flow, abs=5 * 0.03 * 0.1)
+    assert abs(flow) > 500
+    assert tape.books.mids[-1] - 5 == pytest.approx(per_share * tape.truth["gamma"] * flow, abs=3 * 0.003)
 
 
 def test_half_spread_is_the_stated_one() -> None:

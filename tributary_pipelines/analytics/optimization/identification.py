@@ -19,6 +19,7 @@ from tributary_pipelines.core.units import SECONDS_PER_DAY
 LEAST_T = 2.0
 SUSPICIOUS_LEAD_T = 3.0
 SHALLOW_SPAN_TICKS = 12.0
+MOST_TRANSIENT = 0.25
 
 
 @dataclass(slots=True)
@@ -175,13 +176,23 @@ def _find_gamma(found: Findings, window: WindowStatistics, fit: LagFit) -> None:
         found.refuse("gamma", f"none of the {n_trades} trades names the taker's side", "no_side")
     elif fit.gamma is None:
         found.refuse("gamma", fit.reason or "not identified")
-    elif fit.gamma <= 0:
-        found.refuse("gamma", f"the estimate {fit.gamma:.3g} P/share is not positive", "gamma_nonpos")
-    elif fit.gamma_t is None or fit.gamma_t < LEAST_T:
-        t = "unknown" if fit.gamma_t is None else f"{fit.gamma_t:.2f}"
-        found.refuse("gamma", f"flow does not explain the moves of the mid: t is {t}, {LEAST_T:g} is needed")
-    elif fit.gamma >= 2 * (b := found.values.get("book_slope", inf)):
-        text = f"{fit.gamma:.3g} P/share is not below twice the book slope {b:.3g}: no schedule would be optimal"
-        found.refuse("gamma", text, "gamma_ge_2b")
+    elif (problem := _gamma_problem(fit.gamma, fit, found.values.get("book_slope", inf))) is not None:
+        found.refuse("gamma", *problem)
     else:
         found.values["gamma"] = fit.gamma
+
+
+def _gamma_problem(gamma: float, fit: LagFit, book_slope: float) -> tuple[str, str | None] | None:
+    """Return why an estimate of gamma must not be used, and its flag."""
+    if gamma <= 0:
+        return f"the estimate {gamma:.3g} P/share is not positive", "gamma_nonpos"
+    if fit.gamma_t is None or fit.gamma_t < LEAST_T:
+        t = "unknown" if fit.gamma_t is None else f"{fit.gamma_t:.2f}"
+        return f"flow does not explain the moves of the mid: t is {t}, {LEAST_T:g} is needed", None
+    if fit.transient_share > MOST_TRANSIENT:
+        left = f"about {fit.transient_share:.0%} of it would still fade after the 11 minutes that are measured"
+        return f"{gamma:.3g} P/share is not all permanent: {left}", "slow_resilience"
+    if gamma >= 2 * book_slope:
+        text = f"{gamma:.3g} P/share is not below twice the book slope {book_slope:.3g}: no schedule would be optimal"
+        return text, "gamma_ge_2b"
+    return None

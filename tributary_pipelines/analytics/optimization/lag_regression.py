@@ -3,7 +3,9 @@
 One-minute buckets: dM_k = sum_{l=0..10} b_l F_{k-l} + e without intercept (the mid is a martingale), and
 gamma = sum of b_l: the transient part of impact enters at lag 0 and leaves at the later lags, so that it cancels in
 the sum when the horizon of 11 minutes exceeds 7.2 half-lives. Trade times are taken a guard earlier, because stamps
-may lag the book. A regression with the flow of the minute to come (the lead) shows whether the clocks agree.
+may lag the book. A regression with the flow of the minute to come (the lead) shows whether the clocks agree. Where
+impact decays more slowly, the last coefficients are still negative: going on as they do from lags 5..7 to 8..10 they
+say how much of the sum is yet to leave (our check; a geometric tail).
 
 Standard errors are clustered by block of time, since errors repeat within one: V = A^-1 (sum_g u_g u_g') A^-1 with
 A = X'X, u_g = X_g'y - X_g'X_g b and G / (G - 1) for few blocks (Liang & Zeger 1986). Blocks are days from 21 days on,
@@ -23,6 +25,7 @@ N_REGRESSORS = 1 + N_LAGS
 BUCKET_S = 60
 BLOCKS_PER_DAY = 12
 FEWEST_CLUSTERS = 5
+CLEAR_T = 3.0
 _WORST_CONDITION = 1e10
 
 
@@ -38,6 +41,8 @@ class LagFit:
         gamma and the lead coefficient over their clustered standard errors; None where the error is zero.
     r2 : float or None
         1 - SSE / sum dM^2; None when no mid moved.
+    transient_share : float
+        Part of gamma that would leave after the horizon; 0 unless the last coefficients are clearly negative.
     reason : str or None
         Why gamma is None.
     """
@@ -46,7 +51,12 @@ class LagFit:
     gamma_t: float | None
     lead_t: float | None
     r2: float | None
+    transient_share: float
     reason: str | None
+
+
+def _not_identified(reason: str) -> LagFit:
+    return LagFit(None, None, None, None, 0.0, reason)
 
 
 def lag_design(flow: Float64Array1D) -> Float64Array2D:
@@ -91,24 +101,34 @@ def fit_lags(xtx: Float64Array2D, xty: Float64Array2D, yty: Float64Array1D, clus
         Which blocks are one cluster.
     """
     if not all(np.isfinite(part).all() for part in (xtx, xty, yty)):
-        return LagFit(None, None, None, None, "flow or mid moves are too large to square")
+        return _not_identified("flow or mid moves are too large to square")
     has_flow = np.trace(xtx, axis1=1, axis2=2) > 0
     n_clusters = len(np.unique(clusters[has_flow]))
     if n_clusters < FEWEST_CLUSTERS:
-        return LagFit(
-            None, None, None, None, f"only {n_clusters} blocks of time hold signed trades; {FEWEST_CLUSTERS} are needed"
-        )
+        return _not_identified(f"only {n_clusters} blocks of time hold signed trades; {FEWEST_CLUSTERS} are needed")
     lags = slice(1, N_REGRESSORS)
     fitted = _solve(xtx[:, lags, lags], xty[:, lags], clusters)
     if fitted is None:
-        return LagFit(None, None, None, None, "the flow of different minutes cannot be told apart")
+        return _not_identified("the flow of different minutes cannot be told apart")
     coefficients, covariance = fitted
     gamma = float(coefficients.sum())
     total = float(yty.sum())
     r2 = float(coefficients @ xty[:, lags].sum(axis=0)) / total if total > 0 else None
     with_lead = _solve(xtx, xty, clusters)
     lead_t = None if with_lead is None else _ratio(float(with_lead[0][0]), float(with_lead[1][0, 0]))
-    return LagFit(gamma, _ratio(gamma, float(covariance.sum())), lead_t, r2, None)
+    left = _transient_share(coefficients, covariance)
+    return LagFit(gamma, _ratio(gamma, float(covariance.sum())), lead_t, r2, left, None)
+
+
+def _transient_share(coefficients: Float64Array1D, covariance: Float64Array2D) -> float:
+    """Return the part of sum b that a geometric tail takes away after the last lag, 0..1."""
+    before, last = float(coefficients[5:8].sum()), float(coefficients[8:].sum())
+    last_t = _ratio(last, float(covariance[8:, 8:].sum()))
+    if last_t is None or last_t > -CLEAR_T:
+        return 0.0
+    decay = last / before if before < last else 1.0
+    gamma = float(coefficients.sum())
+    return 1.0 if decay >= 1 or gamma <= 0 else min(1.0, -last * decay / (1 - decay) / gamma)
 
 
 def _solve(
