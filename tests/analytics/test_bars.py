@@ -1,7 +1,7 @@
 import numpy as np
 import pandas as pd
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from tests.analytics.markets import START, trades_of
@@ -129,6 +129,7 @@ def test_resampling_keeps_tokens_apart_and_its_input_unchanged() -> None:
     pd.testing.assert_frame_equal(bars, before)
 
 
+@settings(deadline=None, max_examples=40)
 @given(st.integers(0, 1_000), st.integers(1, 200))
 def test_long_bars_from_short_ones_equal_bars_from_trades(seed: int, n: int) -> None:
     rng = np.random.default_rng(seed)

@@ -1,6 +1,6 @@
 import numpy as np
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from tributary_pipelines.analytics.volatility import (
@@ -112,6 +112,7 @@ def test_mids_too_close_together_are_refused() -> None:
     assert "an hour apart" in found.reason
 
 
+@settings(deadline=None)
 @given(st.floats(1e-3, 1e3), st.floats(0, 1.0))
 def test_sigma_scales_with_the_price(scale: float, noise: float) -> None:
     base = two_scale_volatility(0.0009 * LAGS + noise, ONES, ONES, tick_size=0.001)

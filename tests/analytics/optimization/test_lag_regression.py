@@ -83,13 +83,13 @@ def test_flow_in_few_blocks_identifies_nothing(data) -> None:
     flow, moves = data
     found = fit_lags(*sums_of(flow, moves, 4), np.arange(4))
     assert (found.gamma, found.gamma_t) == (None, None)
-    assert "only 4 blocks" in found.reason
+    assert "too few stretches of time: 4" in found.reason
 
 
 def test_no_flow_identifies_nothing() -> None:
     found = fit_lags(*sums_of(np.zeros(111), np.ones(100), 10), np.arange(10))
     assert found.gamma is None
-    assert "only 0 blocks" in found.reason
+    assert "too few stretches of time: 0" in found.reason
 
 
 def test_sums_that_overflowed_identify_nothing(data) -> None:

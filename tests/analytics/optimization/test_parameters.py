@@ -207,7 +207,7 @@ def test_constant_price_is_refused() -> None:
 def test_one_trade_is_refused(tape) -> None:
     one = tape.trades.between(int(tape.trades.times[50]), int(tape.trades.times[51]))
     found = calibrate_days(statistics_of(one, tape.books, N_DAYS), N_DAYS)
-    assert "only 1 blocks of time hold signed trades" in reason_of(found, "gamma")
+    assert "too few stretches of time: 1" in reason_of(found, "gamma")
 
 
 def test_huge_trade_is_refused_and_the_rest_stays(tape) -> None:

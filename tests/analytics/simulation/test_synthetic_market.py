@@ -1,6 +1,6 @@
 import numpy as np
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from tests.analytics.markets import START, START_US, tape_of
@@ -169,6 +169,7 @@ def test_market_with_hardly_a_trade_is_a_tape_too() -> None:
     assert tape.truth["gamma"] > 0
 
 
+@settings(deadline=None)
 @given(st.lists(st.tuples(st.floats(0, 1e6), st.floats(-1, 1)), min_size=1, max_size=30), st.floats(1e-4, 10))
 def test_decayed_sums_equal_their_definition(rows: list[tuple[float, float]], rate: float) -> None:
     rows = sorted(rows)

@@ -105,7 +105,9 @@ def fit_lags(xtx: Float64Array2D, xty: Float64Array2D, yty: Float64Array1D, clus
     has_flow = np.trace(xtx, axis1=1, axis2=2) > 0
     n_clusters = len(np.unique(clusters[has_flow]))
     if n_clusters < FEWEST_CLUSTERS:
-        return _not_identified(f"only {n_clusters} blocks of time hold signed trades; {FEWEST_CLUSTERS} are needed")
+        return _not_identified(
+            f"signed trades lie in too few stretches of time: {n_clusters}; {FEWEST_CLUSTERS} are needed"
+        )
     lags = slice(1, N_REGRESSORS)
     fitted = _solve(xtx[:, lags, lags], xty[:, lags], clusters)
     if fitted is None:
