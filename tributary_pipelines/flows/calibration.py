@@ -50,7 +50,7 @@ def ensure_statistics(
     days, fresh = [], []
     for held in store.reader.fingerprints(market.market_id, market.token_id, first, last):
         known = stored.get(_inputs_fingerprint(settings, market, held))
-        if known is not None and known.code_version == impact_statistics.CODE_VERSION:
+        if known is not None:
             days.append(known)
             continue
         if progress is not None:
@@ -62,9 +62,11 @@ def ensure_statistics(
 
 
 def stored_statistics(store: MarketStore, market: Market, start: date, end: date) -> list[ImpactStatistics]:
-    """Return the stored statistics of [start, end), oldest first."""
+    """Return the stored statistics of [start, end) that the present code made, oldest first."""
     rows = store.results.read(IMPACT_STATISTICS, day_start(start), day_start(end), market.market_id, market.token_id)
-    return [ImpactStatistics.from_row(row) for row in rows.to_dict("records")]
+    # Rows of other code may have arrays of other shapes; they count as missing and are computed anew.
+    own = rows[rows["code_version"] == impact_statistics.CODE_VERSION]
+    return [ImpactStatistics.from_row(row) for row in own.to_dict("records")]
 
 
 def store_statistics(store: MarketStore, days: Sequence[ImpactStatistics]) -> None:
