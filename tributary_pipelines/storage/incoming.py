@@ -117,7 +117,13 @@ def _flags(values: Any) -> pa.Array:
 
 
 def _lists(values: Any) -> pa.Array:
-    return pa.array(values, pa.list_(pa.float64()), from_pandas=True)
+    lists = pa.array(values, pa.list_(pa.float64()), from_pandas=True)
+    lists = lists.combine_chunks() if isinstance(lists, pa.ChunkedArray) else lists
+    numbers = lists.values
+    if pc.all(pc.is_finite(numbers), min_count=0).as_py() in (True, None) and numbers.null_count == 0:
+        return lists
+    finite = pc.if_else(pc.fill_null(pc.is_finite(numbers), False), numbers, pa.scalar(None, pa.float64()))
+    return pa.ListArray.from_arrays(lists.offsets, finite, mask=lists.is_null())
 
 
 _CONVERSIONS: dict[str, Callable[[Any], pa.Array]] = {

@@ -1,0 +1,108 @@
+"""What ``store check`` verifies on a QuestDB server: both ports, every table's columns, keys and write-ahead log.
+
+A raw table of an earlier collector is no fault: how it differs and is read all the same is said as a warning.
+"""
+
+from tributary_pipelines.core.errors import StorageError
+from tributary_pipelines.core.frames import RAW_FRAMES, Column, Frame
+from tributary_pipelines.core.result_frames import RESULT_FRAMES
+from tributary_pipelines.storage.base import Finding
+from tributary_pipelines.storage.questdb.connection import QuestDBConnection
+from tributary_pipelines.storage.questdb.http import QuestDBHttp
+from tributary_pipelines.storage.questdb.layout import TableLayout, probe
+from tributary_pipelines.storage.questdb.wal import suspended_tables
+from tributary_pipelines.storage.schema import (
+    RUN_VERSION,
+    listed,
+    questdb_type,
+    quoted,
+    raw_columns,
+    versioned_columns,
+)
+
+
+def check_server(connection: QuestDBConnection, http: QuestDBHttp) -> list[Finding]:
+    """Return the findings of both ports and of every table; stops after a port that cannot be used.
+
+    Raises
+    ------
+    StorageError
+        The server goes away in the middle.
+    """
+    try:
+        ((version,),) = connection.rows("SELECT build()")
+    except StorageError as error:
+        return [Finding("error", "postgresql port", str(error))]
+    findings = [Finding("ok", "postgresql port", f"{connection.address} answers: {version}"), _check_http(http)]
+    suspended = suspended_tables(connection)
+    for frame in (*RAW_FRAMES, *RESULT_FRAMES):
+        layout = probe(connection, frame)
+        findings += _check_raw(connection, layout) if frame in RAW_FRAMES else _check_result(connection, layout)
+        if frame.name in suspended:
+            findings.append(
+                Finding(
+                    "error", frame.name, f"is suspended; mend the cause, then run ALTER TABLE {frame.name} RESUME WAL"
+                )
+            )
+    return findings
+
+
+def _check_http(http: QuestDBHttp) -> Finding:
+    try:
+        http.run("SELECT 1")
+    except StorageError as error:
+        return Finding("error", "http port", str(error))
+    return Finding("ok", "http port", f"{http.address} answers")
+
+
+def _check_raw(connection: QuestDBConnection, layout: TableLayout) -> list[Finding]:
+    if not layout.exists:
+        return [_missing(layout.frame)]
+    n_rows = _count(connection, layout.frame)
+    different = _different(layout, raw_columns(layout.frame))
+    if not different and not layout.may_repeat_keys:
+        return [Finding("ok", layout.frame.name, f"{n_rows} rows")]
+    found = (
+        [Finding("warning", layout.frame.name, f"{n_rows} rows, read as they are; {different}")] if different else []
+    )
+    if layout.may_repeat_keys and set(layout.frame.key) <= layout.types.keys():
+        n_repeated = n_rows - _count_keys(connection, layout.frame)
+        found.append(
+            Finding("warning", layout.frame.name, f"has no DEDUP on its key; {n_repeated} repeated rows are left out")
+        )
+    return found
+
+
+def _check_result(connection: QuestDBConnection, layout: TableLayout) -> list[Finding]:
+    frame = layout.frame
+    if not layout.exists:
+        return [_missing(frame)]
+    different = _different(layout, versioned_columns(frame))
+    if different or layout.key != {*frame.key, RUN_VERSION.name}:
+        return [
+            Finding("error", frame.name, f"does not fit ({different or 'other DEDUP keys'}); rename it and initialise")
+        ]
+    return [Finding("ok", frame.name, f"{_count(connection, frame)} rows with superseded ones")]
+
+
+def _missing(frame: Frame) -> Finding:
+    return Finding("error", frame.name, "is missing; run 'tributary store init'")
+
+
+def _different(layout: TableLayout, columns: tuple[Column, ...]) -> str:
+    return ", ".join(
+        f"{column.name} is {layout.types.get(column.name, 'absent')}"
+        for column in columns
+        if layout.types.get(column.name) != questdb_type(column)
+    )
+
+
+def _count(connection: QuestDBConnection, frame: Frame) -> int:
+    ((n_rows,),) = connection.rows(" ".join(("SELECT count() FROM", quoted(frame.name))))
+    return int(n_rows)
+
+
+def _count_keys(connection: QuestDBConnection, frame: Frame) -> int:
+    keys = " ".join(("SELECT DISTINCT", listed(frame.key), "FROM", quoted(frame.name)))
+    ((n_keys,),) = connection.rows(" ".join(("SELECT count() FROM (", keys, ")")))
+    return int(n_keys)

@@ -1,0 +1,146 @@
+"""The HTTP port of QuestDB: table definitions, bulk reads as Parquet, and rows in (ILP over HTTP).
+
+A request of rows is one transaction of one table: all of it is stored or nothing. /exp takes no bound values, so they
+are written into the query as quoted literals here and nowhere else (in QuestDB only the quote itself is special).
+"""
+
+import io
+import re
+from collections.abc import Mapping
+
+import httpx
+import pandas as pd
+import pyarrow as pa
+import pyarrow.parquet as pq
+from questdb import Protocol, QuestDBError, Sender
+
+from tributary_pipelines.core.errors import StorageError
+from tributary_pipelines.core.settings import StorageSettings
+from tributary_pipelines.storage.questdb.connection import Bound
+
+_PLACEHOLDER = re.compile(r"\$([1-9][0-9]*)")
+_RETRY_MS, _REQUEST_MS, _READ_S = 10_000, 60_000, 300.0
+_BUFFER_BYTES = 2**30
+
+
+class QuestDBHttp:
+    """Requests to the HTTP port.
+
+    Parameters
+    ----------
+    settings
+        Host, port and credentials; without credentials the server must ask for none.
+    """
+
+    def __init__(self, settings: StorageSettings) -> None:
+        self._settings = settings
+        self._client: httpx.Client | None = None
+        self.address = f"{settings.host}:{settings.http_port}"
+
+    @property
+    def has_credentials(self) -> bool:
+        """Whether bulk reads can go over HTTP."""
+        return self._settings.http_user is not None
+
+    def run(self, statement: str) -> None:
+        """Run a statement that defines a table.
+
+        Raises
+        ------
+        StorageError
+            QuestDB cannot be reached, or refuses the user or the statement.
+        """
+        self._get("/exec", {"query": statement})
+
+    def table(self, query: str, bound: Bound = ()) -> pa.Table:
+        """Return the answer of a query, fetched as Parquet; raises as ``run``."""
+        content = self._get("/exp", {"query": inlined(query, bound), "fmt": "parquet", "compression_codec": "ZSTD"})
+        try:
+            return pq.read_table(io.BytesIO(content))
+        except pa.ArrowException as error:
+            raise StorageError(f"QuestDB at {self.address} sent a broken answer: {error}; try again") from error
+
+    def send(self, table: str, rows: pd.DataFrame, symbols: list[str]) -> None:
+        """Send rows as one transaction; ``timestamp`` must be complete, or the server would fill in its own time.
+
+        Raises
+        ------
+        StorageError
+            QuestDB cannot be reached, or refuses the user or the rows; nothing of them was stored.
+        """
+        password = self._settings.http_password
+        try:
+            with (
+                Sender(
+                    Protocol.Http,
+                    self._settings.host,
+                    self._settings.http_port,
+                    username=self._settings.http_user,
+                    password=password.get_secret_value() if password else None,
+                    auto_flush=False,
+                    retry_timeout=_RETRY_MS,
+                    request_timeout=_REQUEST_MS,
+                    max_buf_size=_BUFFER_BYTES,
+                ) as sender,
+                sender.transaction(table) as transaction,
+            ):
+                present = [name for name in symbols if name in rows.columns]
+                transaction.dataframe(rows, at="timestamp", symbols=present)
+        except QuestDBError as error:
+            raise StorageError(self._explain(" ".join(str(error).split())[:500])) from error
+
+    def close(self) -> None:
+        """Close the connections."""
+        if self._client is not None:
+            self._client.close()
+            self._client = None
+
+    def _get(self, path: str, parameters: Mapping[str, str]) -> bytes:
+        try:
+            response = self._opened().get(path, params=dict(parameters))
+        except httpx.HTTPError as error:
+            raise StorageError(self._explain(f"Could not connect: {error}")) from error
+        if response.status_code != httpx.codes.OK:
+            raise StorageError(self._explain(f"{response.status_code} {response.text[:500]}"))
+        return response.content
+
+    def _opened(self) -> httpx.Client:
+        if self._client is None:
+            user, password = self._settings.http_user, self._settings.http_password
+            self._client = httpx.Client(
+                base_url=f"http://{self.address}",
+                auth=httpx.BasicAuth(user, password.get_secret_value()) if user and password else None,
+                timeout=httpx.Timeout(_READ_S, connect=self._settings.connect_timeout),
+                trust_env=False,
+            )
+        return self._client
+
+    def _explain(self, text: str) -> str:
+        where = f"QuestDB's HTTP port {self.address}"
+        if any(mark in text for mark in ("401", "authentication", "Unauthorized")):
+            return f"{where} asks for other credentials (401); check storage.http_user and storage.http_password"
+        if "Could not connect" in text or "Connection refused" in text:
+            return (
+                f"{where} cannot be reached ({text}); check storage.host and storage.http_port, and that the server "
+                "runs ('tributary questdb start' starts one for development)"
+            )
+        if "does not exist" in text:
+            return f"{where}: a table or column is missing ({text}); run 'tributary store init'"
+        return f"{where} refuses a request: {text}"
+
+
+def inlined(query: str, bound: Bound) -> str:
+    """Return a query with its bound values written in as literals.
+
+    Examples
+    --------
+    >>> inlined("SELECT * FROM trades WHERE market_id = $1", ["it's"])
+    "SELECT * FROM trades WHERE market_id = 'it''s'"
+    """
+    return _PLACEHOLDER.sub(lambda match: _literal(bound[int(match[1]) - 1]), query)
+
+
+def _literal(value: object) -> str:
+    if isinstance(value, int) and not isinstance(value, bool):
+        return str(value)
+    return "".join(("'", str(value).replace("'", "''"), "'"))

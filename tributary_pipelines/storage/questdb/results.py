@@ -1,0 +1,107 @@
+"""The result tables of a QuestDB server, which has no DELETE: a day is replaced by a newer version of itself.
+
+Every row carries the ``run_version`` of the call that wrote it, and the version is part of the DEDUP key, so no two
+calls ever touch each other's rows. Of a (market, token, day) only the rows of the highest version count; a day that
+became empty is one marker row. One transaction writes a whole version, so it is seen at once or not at all, also when
+the process is killed or another run writes the same day: one of the two wins, complete. Equal days are not written
+again. A version is a time in nanoseconds with random low bits, and above every version that it replaces.
+"""
+
+import random
+import time
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+
+import pandas as pd
+import pyarrow as pa
+import pyarrow.compute as pc
+
+from tributary_pipelines.core.frames import Frame
+from tributary_pipelines.core.units import US_PER_DAY, day_start, from_us, to_us
+from tributary_pipelines.storage.arrow import stored_schema, to_pandas
+from tributary_pipelines.storage.base import ResultDay, ResultStore
+from tributary_pipelines.storage.incoming import check_days, incoming_rows
+from tributary_pipelines.storage.questdb.bulk import BulkReader
+from tributary_pipelines.storage.questdb.connection import placeholders
+from tributary_pipelines.storage.questdb.layout import Layouts
+from tributary_pipelines.storage.questdb.sending import to_send
+from tributary_pipelines.storage.questdb.versions import changed_days, new_version, transactions
+from tributary_pipelines.storage.questdb.wal import wait_applied
+from tributary_pipelines.storage.schema import IS_MARKER, RUN_VERSION, listed, quoted, result_frame, versioned_columns
+
+_ROWS_PER_TRANSACTION = 500_000
+#: More markets than this are not named in a question; the time range alone narrows it.
+_MAX_NAMED = 100
+_RANDOM_NS = 1024
+
+
+def version_now() -> int:
+    """Return the version of a call: nanoseconds since the epoch, of which the last ten bits are random."""
+    return time.time_ns() // _RANDOM_NS * _RANDOM_NS + random.SystemRandom().randrange(_RANDOM_NS)
+
+
+@dataclass(frozen=True, slots=True)
+class QuestDBResults(ResultStore):
+    """Results in a QuestDB server; ``clock`` gives the version of a call."""
+
+    bulk: BulkReader
+    layouts: Layouts
+    clock: Callable[[], int] = version_now
+
+    def replace_days(self, frame: Frame, days: Sequence[ResultDay], rows: pd.DataFrame) -> None:
+        """Make ``rows`` the only rows of these days, each day in one transaction."""
+        table = incoming_rows(result_frame(frame), rows)
+        check_days(frame, list(days), table)
+        if not days:
+            return
+        held = self._held(frame, days)
+        changed = changed_days(frame, days, table, held)
+        version = max(self.clock(), (pc.max(held[RUN_VERSION.name]).as_py() or 0) + 1)
+        columns = versioned_columns(frame)
+        symbols = [column.name for column in columns if column.kind == "symbol"]
+        for batch in transactions(changed, table, _ROWS_PER_TRANSACTION):
+            rows = to_send(new_version(frame, batch, table, version), columns)
+            self.bulk.http.send(frame.name, rows, symbols)
+        if changed:
+            wait_applied(self.bulk.connection, [frame.name])
+
+    def read(
+        self, frame: Frame, start: datetime, end: datetime, market_id: str | None = None, token_id: str | None = None
+    ) -> pd.DataFrame:
+        """Return result rows by time, of each day its newest version."""
+        start_us, end_us = to_us(start), to_us(end)
+        named = {
+            name: [value] for name, value in (("market_id", market_id), ("token_id", token_id)) if value is not None
+        }
+        # A day's newest version shows only among all rows of the day.
+        first, last = start_us // US_PER_DAY * US_PER_DAY, -(-end_us // US_PER_DAY) * US_PER_DAY
+        table = self._newest(result_frame(frame), from_us(first), from_us(last), named)
+        us = table["timestamp"].cast(pa.int64())
+        is_asked = pc.and_(pc.greater_equal(us, start_us), pc.less(us, end_us))
+        return to_pandas(frame, table.filter(pc.and_(is_asked, pc.invert(table[IS_MARKER.name]))))
+
+    def _held(self, frame: Frame, days: Sequence[ResultDay]) -> pa.Table:
+        first, last = min(day.day for day in days), max(day.day for day in days)
+        markets = sorted({day.market_id for day in days})
+        named = {"market_id": markets} if len(markets) <= _MAX_NAMED else {}
+        return self._newest(frame, day_start(first), day_start(last) + timedelta(days=1), named)
+
+    def _newest(self, frame: Frame, start: datetime, end: datetime, named: dict[str, list[str]]) -> pa.Table:
+        layout = self.layouts.require(frame)
+        wait_applied(self.bulk.connection, [frame.name])
+        bound: list[object] = [start.replace(tzinfo=None), end.replace(tzinfo=None)]
+        conditions = ["WHERE timestamp >= $1 AND timestamp < $2"]
+        for name, values in named.items():
+            conditions.append(" ".join((quoted(name), "IN (", placeholders(len(bound) + 1, len(values)), ")")))
+            bound += values
+        columns = versioned_columns(frame)
+        query = " ".join(
+            (
+                "SELECT", layout.selected(columns), "FROM (SELECT *, max(run_version) OVER",
+                "(PARTITION BY market_id, token_id, timestamp_floor('d', timestamp)) AS newest FROM",
+                quoted(frame.name), " AND ".join(conditions), ") WHERE run_version = newest",
+                "ORDER BY", listed(frame.key),
+            )
+        )  # fmt: skip
+        return self.bulk.rows(query, bound, stored_schema(columns))

@@ -1,0 +1,100 @@
+"""Additions to the raw tables of a QuestDB server, over HTTP.
+
+A write fetches what is stored of the same markets and times, compares (storage/merge.py) and sends only what changes
+the store, a transaction at a time; DEDUP makes a row that is sent twice harmless. It returns when its rows can be read.
+A table of an earlier collector gets the columns it has: ladders as JSON text, no order of arrival.
+"""
+
+import json
+from datetime import datetime
+
+import duckdb
+import pandas as pd
+import pyarrow as pa
+import pyarrow.compute as pc
+
+from tributary_pipelines.core.frames import MARKETS, Frame
+from tributary_pipelines.storage.arrow import stored_schema
+from tributary_pipelines.storage.base import Finding, MarketDataWriter
+from tributary_pipelines.storage.incoming import incoming_rows
+from tributary_pipelines.storage.merge import merge_rows
+from tributary_pipelines.storage.questdb.connection import QuestDBConnection, placeholders
+from tributary_pipelines.storage.questdb.http import QuestDBHttp
+from tributary_pipelines.storage.questdb.layout import Layouts, TableLayout
+from tributary_pipelines.storage.questdb.queries import last_of_each_key
+from tributary_pipelines.storage.questdb.sending import to_send
+from tributary_pipelines.storage.questdb.wal import wait_applied
+from tributary_pipelines.storage.schema import questdb_tables, quoted, raw_columns, raw_frame
+
+_ROWS_PER_TRANSACTION = 250_000
+#: More markets than this are not named in the question for what is stored; the time range alone narrows it.
+_MAX_NAMED = 100
+
+
+class QuestDBWriter(MarketDataWriter):
+    """Writes to a QuestDB server."""
+
+    def __init__(self, connection: QuestDBConnection, http: QuestDBHttp, layouts: Layouts) -> None:
+        self._connection = connection
+        self._http = http
+        self._layouts = layouts
+
+    def create_tables(self) -> list[Finding]:
+        """Create the missing tables; change nothing that exists."""
+        held = {row[0] for row in self._connection.rows("SELECT table_name FROM tables()")}
+        findings = []
+        for name, statement in questdb_tables():
+            if name not in held:
+                self._http.run(statement)
+            findings.append(Finding("ok", name, "exists" if name in held else "created"))
+        return findings
+
+    def write(self, frame: Frame, rows: pd.DataFrame) -> int:
+        """Upsert rows of a raw frame on its key; return how many changed the store."""
+        incoming = incoming_rows(raw_frame(frame), rows)
+        if incoming.num_rows == 0:
+            return 0
+        layout = self._layouts.require(frame)
+        wait_applied(self._connection, [frame.name])
+        with duckdb.connect(":memory:") as memory:
+            memory.register("stored", self._stored(layout, incoming))
+            merged = merge_rows(memory, frame, incoming, "stored")
+        for first in range(0, merged.rows.num_rows, _ROWS_PER_TRANSACTION):
+            self._send(layout, merged.rows.slice(first, _ROWS_PER_TRANSACTION))
+        if merged.rows.num_rows:
+            wait_applied(self._connection, [frame.name])
+        return merged.n_changed
+
+    def _stored(self, layout: TableLayout, incoming: pa.Table) -> pa.Table:
+        frame, columns = layout.frame, raw_columns(layout.frame)
+        query, bound = " ".join(("SELECT", layout.selected(columns), "FROM", quoted(frame.name))), []
+        if frame != MARKETS:
+            ends = pc.min_max(incoming["timestamp"]).as_py()
+            bound = [_text(ends["min"]), _text(ends["max"])]
+            query = " ".join((query, "WHERE timestamp >= $1 AND timestamp <= $2"))
+            markets = pc.unique(incoming["market_id"]).to_pylist()
+            if "market_id" in frame.key and len(markets) <= _MAX_NAMED:
+                query = " ".join((query, "AND market_id IN (", placeholders(3, len(markets)), ")"))
+                bound += markets
+        held = self._http.table(query, bound)
+        schema = stored_schema(columns)
+        arrays = [
+            (held.column(f.name).cast(pa.int64()) if pa.types.is_timestamp(f.type) else held.column(f.name)).cast(
+                f.type
+            )
+            for f in schema
+        ]
+        table = pa.table(arrays, schema=schema)
+        return last_of_each_key(frame, table) if layout.may_repeat_keys else table
+
+    def _send(self, layout: TableLayout, rows: pa.Table) -> None:
+        columns = tuple(c for c in raw_columns(layout.frame) if c.name in layout.types)
+        frame = to_send(rows, columns)
+        for column in columns:
+            if column.kind == "array" and layout.types[column.name] != "DOUBLE[]":
+                frame[column.name] = [json.dumps([] if v is None else list(v)) for v in frame[column.name]]
+        self._http.send(layout.frame.name, frame, [c.name for c in columns if layout.types[c.name] == "SYMBOL"])
+
+
+def _text(moment: datetime) -> str:
+    return "".join((moment.isoformat(timespec="microseconds"), "Z"))
