@@ -66,4 +66,11 @@ def _ladders(padded: Float64Array2D) -> pd.Series:
 
 
 def _totals(padded: Float64Array2D) -> Float64Array1D:
-    return np.where(np.isnan(padded[:, 0]), np.nan, np.nansum(padded, axis=1))
+    shown = ~np.isnan(padded)
+    counts = shown.sum(axis=1)
+    is_there = counts > 0
+    totals = np.full(len(padded), np.nan)
+    if is_there.any():
+        # Added in the order an import adds, so that an exported snapshot comes back bit for bit.
+        totals[is_there] = np.add.reduceat(padded[shown], (np.cumsum(counts) - counts)[is_there])
+    return totals
