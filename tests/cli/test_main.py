@@ -52,6 +52,13 @@ def test_the_options_that_work_everywhere_do(path: tuple[str, ...]) -> None:
     assert call(*path, "--version").stdout == f"tributary {__version__}\n"
 
 
+def test_the_founding_commands_are_there() -> None:
+    names = {" ".join(path) for path in all_commands()}
+    assert names >= {"init", "demo", "ui", "run", "synth", "import", "export", "store", "questdb", "bars"}
+    assert names >= {"store init", "store check", "questdb start", "questdb stop", "questdb status"}
+    assert names >= {f"analytics {name}" for name in ("calibrate", "history", "plan", "simulate")}
+
+
 @pytest.mark.parametrize(
     ("arguments", "said"),
     [

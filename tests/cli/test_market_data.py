@@ -209,6 +209,14 @@ def test_an_export_comes_back_the_same(stocked: Path, tmp_path: Path, monkeypatc
     assert answer_of(call("bars", *window, "--width", "1h", "--json")) == before
 
 
+@pytest.mark.parametrize("what", ["trades", "books"])
+def test_an_export_into_its_own_store_changes_nothing(stocked: Path, tmp_path: Path, what: str) -> None:
+    window = ("--market", "toy", "--start", FIRST_DAY, "--end", "2026-03-02")
+    exported = answer_of(call("export", what, *window, "--out", tmp_path / "rows.parquet", "--json"))
+    again = answer_of(call("import", what, tmp_path / "rows.parquet", "--json"))
+    assert (again["rows_stored"], again["rows_duplicate"]) == (0, exported["rows"])
+
+
 def test_an_export_that_cannot_be_written_is_one_line(stocked: Path, tmp_path: Path) -> None:
     (tmp_path / "file").write_text("")
     options = ("--market", "toy", "--start", FIRST_DAY, "--end", "2026-03-02", "--out", tmp_path / "file" / "x.parquet")

@@ -15,11 +15,14 @@ from tributary_pipelines.core.errors import TributaryError
 
 _COMMANDS = {
     "init": "folder:init",
+    "demo": "demo:demo",
     "ui": "pipeline:ui",
+    "run": "pipeline:run",
     "synth": "market_data:synth",
     "import": "files:import_",
     "export": "files:export",
     "store": "store:store",
+    "questdb": "store:questdb",
     "bars": "market_data:bars",
     "analytics": "analytics:analytics",
 }

@@ -1,16 +1,26 @@
 """``tributary ui`` and ``tributary run``: the Dagster instance of this folder, seen and used."""
 
+import re
 import signal
 import socket
 import subprocess
 import sys
 import time
+from collections.abc import Mapping, Sequence
+from datetime import date
+from typing import TYPE_CHECKING, Any, NoReturn
 
 import click
 
 from tributary_pipelines.cli.folder import dagster_home
-from tributary_pipelines.cli.options import Command, invocation
-from tributary_pipelines.cli.output import note
+from tributary_pipelines.cli.options import DAY, Command, check_window, invocation, json_option
+from tributary_pipelines.cli.output import answer, note, progress
+
+if TYPE_CHECKING:
+    from rich.console import Console
+
+    from tributary_pipelines.core.settings import Instrument, Settings
+    from tributary_pipelines.defs.launch import RangeRun
 
 LOOPBACK = "127.0.0.1"
 _DEFAULT_PORT = 3000
@@ -36,6 +46,9 @@ def ui(port: int | None) -> None:
     settings = invocation().settings()
     chosen = _free_port(port)
     variables = {"DAGSTER_HOME": str(dagster_home(settings))}
+    if not invocation().debug:
+        # Dagster warns of each of its beta features in each of its processes; no user can act on that.
+        variables["PYTHONWARNINGS"] = "ignore"
     config = find_settings_file(invocation().config)
     if config is not None:
         variables["TRIBUTARY_CONFIG"] = str(config.resolve())
@@ -53,7 +66,7 @@ def ui(port: int | None) -> None:
     ]
     # A session of its own: Ctrl-C reaches us alone, and we stop the services once and in order.
     process = subprocess.Popen(  # noqa: S603 our own interpreter and arguments
-        [sys.executable, "-W", "ignore", "-m", "dagster", *arguments],
+        [sys.executable, "-m", "dagster", *arguments],
         env=child_environment(**variables),
         cwd=settings.folder,
         start_new_session=True,
@@ -122,3 +135,93 @@ def _stop(process: subprocess.Popen[bytes]) -> None:
     except subprocess.TimeoutExpired:
         process.kill()
         process.wait()
+
+
+_RUN_EXAMPLES = """
+\b
+Examples:
+  tributary run --market demo_liquid --start 2026-03-01 --end 2026-03-08
+  tributary run --market M --start 2026-03-01 --end 2026-03-02 --json
+\b
+Days are UTC, --end is exclusive; parameters of a day stand on the stored statistics of the window before it.
+"""
+
+
+@click.command("run", cls=Command, epilog=_RUN_EXAMPLES)
+@click.option("--market", required=True, metavar="M", help="Instrument name, market id, slug or series id.")
+@click.option("--start", type=DAY, required=True, help="First UTC day.")
+@click.option("--end", type=DAY, required=True, help="Last UTC day, exclusive.")
+@json_option
+def run(market: str, start: date, end: date) -> None:
+    """Run the whole pipeline for these days, as one run of Dagster."""
+    check_window(start, end)
+    settings = invocation().settings()
+    instrument = _instrument_of(settings, market)
+    found = run_days(settings, [instrument], start, end)
+    plain = {
+        "instrument": instrument.name,
+        "market_id": instrument.market_id,
+        "series_id": instrument.series_id,
+        "start": start,
+        "end": end,
+        "run_id": found.run_id,
+        "status": "ok" if found.is_success else "failed",
+        "n_materialized": found.n_materialized,
+        "n_refused": found.n_refused,
+        "failures": found.failures,
+    }
+    answer(plain, lambda to: _print_run(to, plain))
+    if not found.is_success:
+        _fail(found.failures)
+
+
+def run_days(settings: "Settings", instruments: "Sequence[Instrument]", start: date, end: date) -> "RangeRun":
+    """Run every stage for the days of [start, end) on this folder's Dagster instance, with progress."""
+    from tributary_pipelines.core.settings import find_settings_file
+    from tributary_pipelines.defs.launch import run_range
+
+    with progress(f"running {(end - start).days} days") as step:
+        return run_range(
+            settings,
+            instruments,
+            start,
+            end,
+            home=dagster_home(settings),
+            settings_file=find_settings_file(invocation().config),
+            progress=lambda done, n_all, what: step(f"{done} of {n_all}, {what}"),
+        )
+
+
+def _fail(failures: Sequence[str]) -> NoReturn:
+    from tributary_pipelines.core.errors import DataError
+
+    raise DataError(f"the run failed: {'; '.join(failures) or 'no step says why'}; 'tributary ui' shows the run")
+
+
+def _instrument_of(settings: "Settings", name: str) -> "Instrument":
+    """Return the instrument that a name means; a stored market that is none becomes one for this run."""
+    from tributary_pipelines.core.settings import Instrument, load_instruments
+    from tributary_pipelines.flows.market_data import find_market
+    from tributary_pipelines.storage.open import open_store
+
+    known = load_instruments(settings)
+    for instrument in known:
+        if name in (instrument.name, instrument.market_id, instrument.series_id):
+            return instrument
+    with open_store(settings) as store:
+        market_id = find_market(store.reader, name).market_id
+    for instrument in known:
+        if instrument.market_id == market_id:
+            return instrument
+    note(f"{market_id} is no instrument: its results are stored; add it to the instruments file to see it in the UI")
+    return Instrument(name=re.sub(r"[^a-z0-9_]+", "_", market_id.lower()), market_id=market_id)
+
+
+def _print_run(to: "Console", plain: Mapping[str, Any]) -> None:
+    refused = f", {plain['n_refused']} of them refused by the data" if plain["n_refused"] else ""
+    to.print(
+        f"{plain['status']}: {plain['n_materialized']} materialisations of {plain['instrument']}{refused}; "
+        f"run {plain['run_id']}",
+        markup=False,
+        soft_wrap=True,
+    )

@@ -1,17 +1,19 @@
 """``tributary store`` and ``tributary questdb``: the tables, and a local server for development."""
 
-from collections.abc import Sequence
-from typing import TYPE_CHECKING
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
 
 import click
 
 from tributary_pipelines.cli.options import Command, Group, invocation, json_option
-from tributary_pipelines.cli.output import answer
+from tributary_pipelines.cli.output import answer, progress
 
 if TYPE_CHECKING:
     from rich.console import Console
 
     from tributary_pipelines.storage.base import Finding
+    from tributary_pipelines.storage.questdb.server import ServerInfo
 
 store = Group(
     "store",
@@ -60,3 +62,93 @@ def _report(name: str, findings: Sequence["Finding"]) -> None:
 def _print_findings(to: "Console", findings: Sequence["Finding"]) -> None:
     for finding in findings:
         to.print(f"{finding.severity:<8}{finding.subject}: {finding.message}", markup=False, soft_wrap=True)
+
+
+questdb = Group(
+    "questdb",
+    commands={"start": "store:questdb_start", "stop": "store:questdb_stop", "status": "store:questdb_status"},
+    help="A local QuestDB server for development, below .tributary/questdb.",
+)
+
+_START_EXAMPLES = """
+\b
+Example:
+  tributary questdb start
+\b
+Needs the extra 'questdb' and no root; the server listens on loopback and outlives the command. Its passwords are
+random, are never shown, and stand in a file that only you can read, to be sourced by the shell.
+"""
+
+
+@click.command("start", cls=Command, epilog=_START_EXAMPLES)
+@json_option
+def questdb_start() -> None:
+    """Start a local server, or find the one that runs."""
+    from tributary_pipelines.storage.questdb.server import start
+
+    with progress("starting QuestDB"):
+        info = start(_root())
+    environment = Path(info.root) / "environment"
+    environment.unlink(missing_ok=True)
+    environment.touch(mode=0o600)
+    environment.write_text(
+        f"export QUESTDB_PASSWORD={info.password}\nexport QUESTDB_HTTP_PASSWORD={info.http_password}\n",
+        encoding="utf-8",
+    )
+    plain = _describe(info)
+    answer(plain, lambda to: _print_server(to, plain))
+
+
+@click.command("stop", cls=Command, epilog="\b\nExample:\n  tributary questdb stop")
+@json_option
+def questdb_stop() -> None:
+    """Stop the local server in good order; its data stays."""
+    from tributary_pipelines.storage.questdb.server import stop
+
+    was_running = stop(_root())
+    said = "stopped" if was_running else "no server was running"
+    answer({**_describe(None), "was_running": was_running}, lambda to: to.print(said))
+
+
+@click.command("status", cls=Command, epilog="\b\nExample:\n  tributary questdb status --json")
+@json_option
+def questdb_status() -> None:
+    """Tell whether the local server runs, and where."""
+    from tributary_pipelines.storage.questdb.server import status
+
+    plain = _describe(status(_root()))
+    answer(plain, lambda to: _print_server(to, plain))
+
+
+def _root() -> Path:
+    from tributary_pipelines.core.settings import find_settings_file
+
+    # Not the settings themselves: they may need the passwords that only a started server has.
+    found = find_settings_file(invocation().config)
+    return (Path() if found is None else found.parent) / ".tributary" / "questdb"
+
+
+def _describe(info: "ServerInfo | None") -> dict[str, Any]:
+    names = ("root", "host", "pg_port", "http_port", "user", "http_user")
+    return {
+        "status": "stopped" if info is None else "running",
+        **{name: getattr(info, name, None) for name in names},
+        "environment": None if info is None else str(Path(info.root) / "environment"),
+    }
+
+
+def _print_server(to: "Console", plain: Mapping[str, Any]) -> None:
+    if plain["status"] == "stopped":
+        to.print("no server runs here; 'tributary questdb start' starts one", markup=False)
+        return
+    lines = [
+        f"QuestDB runs on {plain['host']}: PostgreSQL wire {plain['pg_port']}, HTTP {plain['http_port']}",
+        "to use it, put this into tributary.yaml:",
+        "storage:",
+        "  kind: questdb",
+        *(f"  {name}: {plain[name]}" for name in ("host", "pg_port", "http_port", "user", "http_user")),
+        "  password: ${QUESTDB_PASSWORD}",
+        "  http_password: ${QUESTDB_HTTP_PASSWORD}",
+        f"and load the passwords into the shell: . {plain['environment']}",
+    ]
+    to.print("\n".join(lines), markup=False, soft_wrap=True)
