@@ -7,11 +7,12 @@ entries and tests. Price bounds and ticks are properties of the market and are n
 from math import isfinite
 from typing import Annotated, Literal
 
-from pydantic import AwareDatetime, BaseModel, ConfigDict, Field, computed_field, model_validator
+from pydantic import AwareDatetime, BaseModel, ConfigDict, Field, computed_field, field_validator, model_validator
 
 Positive = Annotated[float, Field(gt=0, allow_inf_nan=False)]
 FeeModel = Literal["none", "bps", "per_contract", "quadratic"]
 Side = Literal["buy", "sell"]
+_Ladder = tuple[tuple[Positive, Positive], ...]
 
 
 class _Row(BaseModel):
@@ -44,20 +45,18 @@ class OrderBookSnapshot(_Row):
     timestamp: AwareDatetime
     market_id: str = Field(min_length=1)
     token_id: str = Field(min_length=1)
-    bids: tuple[tuple[Positive, Positive], ...] = ()
-    asks: tuple[tuple[Positive, Positive], ...] = ()
+    bids: _Ladder = ()
+    asks: _Ladder = ()
 
-    @model_validator(mode="before")
+    @field_validator("bids")
     @classmethod
-    def _sort_ladders(cls, data: object) -> object:
-        if not isinstance(data, dict):
-            return data
-        bids, asks = data.get("bids", ()), data.get("asks", ())
-        return {
-            **data,
-            "bids": tuple(sorted((tuple(level) for level in bids), reverse=True)),
-            "asks": tuple(sorted(tuple(level) for level in asks)),
-        }
+    def _highest_first(cls, bids: _Ladder) -> _Ladder:
+        return tuple(sorted(bids, reverse=True))
+
+    @field_validator("asks")
+    @classmethod
+    def _lowest_first(cls, asks: _Ladder) -> _Ladder:
+        return tuple(sorted(asks))
 
     @computed_field
     def best_bid(self) -> float | None:

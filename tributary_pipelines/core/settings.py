@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Annotated, Any, Literal, TypeVar
 
 import yaml
-from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, SecretStr, model_validator
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, SecretStr, WithJsonSchema, model_validator
 from pydantic import ValidationError as PydanticError
 
 from tributary_pipelines.core.errors import ConfigurationError, ValidationError
@@ -33,7 +33,12 @@ def _seconds(value: object) -> object:
 
 
 #: A duration in seconds, written ``90s 30m 1h 5d`` in YAML.
-Duration = Annotated[float, BeforeValidator(_seconds), Field(ge=0, allow_inf_nan=False)]
+Duration = Annotated[
+    float,
+    BeforeValidator(_seconds),
+    Field(ge=0, allow_inf_nan=False),
+    WithJsonSchema({"type": ["number", "string"], "pattern": "^[0-9]+[smhd]$"}),
+]
 Positive = Annotated[float, Field(gt=0, allow_inf_nan=False)]
 Fraction = Annotated[float, Field(gt=0, lt=1)]
 Port = Annotated[int, Field(ge=1, le=65_535)]
@@ -262,19 +267,32 @@ def load_instruments(settings: Settings, environment: Mapping[str, str] | None =
 
 
 def _read_yaml(path: Path, environment: Mapping[str, str]) -> dict[str, Any]:
+    missing: set[str] = set()
     try:
         loaded = yaml.safe_load(path.read_text(encoding="utf-8"))
-    except (OSError, UnicodeDecodeError, yaml.YAMLError) as error:
+        expanded = _expand(loaded, environment, missing)
+    except yaml.MarkedYAMLError as error:
+        raise ConfigurationError(f"{path} cannot be read as YAML: {_without_content(error)}") from None
+    except (OSError, ValueError, yaml.YAMLError) as error:
         raise ConfigurationError(f"{path} cannot be read as YAML: {' '.join(str(error).split())}") from None
+    except RecursionError:
+        raise ConfigurationError(f"{path} cannot be read as YAML: it nests without end") from None
     if loaded is None:
         return {}
     if not isinstance(loaded, dict):
         raise ConfigurationError(f"{path} must hold a mapping of settings, not a {type(loaded).__name__}")
-    missing: set[str] = set()
-    expanded = _expand(loaded, environment, missing)
     if missing:
         raise ConfigurationError(f"{path} needs the environment variables {', '.join(sorted(missing))}; set them")
     return dict(expanded)
+
+
+def _without_content(error: yaml.MarkedYAMLError) -> str:
+    """Say what is wrong and where, but not what is written there: it may be a password."""
+    problem = str(error.problem)
+    if any(word in problem for word in ("alias", "anchor", "tag")):
+        problem = "a text that begins with *, & or ! must be in quotes"
+    at = error.problem_mark
+    return f"{problem}, line {at.line + 1} column {at.column + 1}" if at else problem
 
 
 def _expand(value: Any, environment: Mapping[str, str], missing: set[str]) -> Any:

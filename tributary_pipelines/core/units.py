@@ -26,7 +26,7 @@ PARAMETER_UNITS = {
 }
 
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
-_DURATION = re.compile(r"([1-9][0-9]*|0)(s|m|h|d)")
+_DURATION = re.compile(r"([1-9][0-9]{0,9}|0)(s|m|h|d)")
 _SECONDS = {"s": 1, "m": 60, "h": 3_600, "d": SECONDS_PER_DAY}
 
 
@@ -36,7 +36,7 @@ def parse_duration(text: str) -> float:
     Raises
     ------
     ValidationError
-        The text is not a whole number followed by s, m, h or d.
+        The text is not a whole number of at most ten digits followed by s, m, h or d.
 
     Examples
     --------
@@ -70,7 +70,10 @@ def parse_time(text: str) -> datetime:
         raise ValidationError(f"time {text!r} is not ISO-8601; write it like 2026-03-01T12:00:00Z") from None
     if parsed.tzinfo is None:
         raise ValidationError(f"time {text!r} has no offset; write it like 2026-03-01T12:00:00Z")
-    return parsed.astimezone(UTC)
+    try:
+        return parsed.astimezone(UTC)
+    except OverflowError:
+        raise ValidationError(f"time {text!r} lies outside the years 1 to 9999 in UTC") from None
 
 
 def parse_day(text: str) -> date:
@@ -129,9 +132,14 @@ def day_start(day: date) -> datetime:
 def iso_z(moment: datetime) -> str:
     """Write an aware datetime as ISO-8601 UTC with Z.
 
+    Raises
+    ------
+    ValidationError
+        The datetime is naive.
+
     Examples
     --------
     >>> iso_z(datetime(2026, 3, 1, tzinfo=UTC))
     '2026-03-01T00:00:00Z'
     """
-    return moment.astimezone(UTC).isoformat().replace("+00:00", "Z")
+    return from_us(to_us(moment)).isoformat().replace("+00:00", "Z")

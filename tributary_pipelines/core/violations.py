@@ -25,10 +25,9 @@ def _explain(model: type[BaseModel], problem: Any) -> str:
 def _known_keys(model: type[BaseModel], parents: tuple[Any, ...]) -> list[str]:
     keys: type[BaseModel] | None = model
     for part in parents:
-        if isinstance(part, int) or keys is None:
-            continue
-        field = keys.model_fields.get(str(part))
-        keys = _section_of(field.annotation) if field else None
+        # A number or the key of a mapping leads into the same section.
+        field = keys.model_fields.get(str(part)) if keys else None
+        keys = _section_of(field.annotation) if field else keys
     return sorted(keys.model_fields) if keys else []
 
 
