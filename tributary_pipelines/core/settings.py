@@ -6,21 +6,18 @@ nothing is read at import. Keys of parts that come later (``collection``) are ac
 """
 
 import os
-import re
 from collections.abc import Mapping
 from datetime import date
 from pathlib import Path
 from typing import Annotated, Any, Literal, TypeVar
 
-import yaml
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, SecretStr, WithJsonSchema, model_validator
 from pydantic import ValidationError as PydanticError
 
 from tributary_pipelines.core.errors import ConfigurationError, ValidationError
 from tributary_pipelines.core.units import SECONDS_PER_DAY, parse_duration
 from tributary_pipelines.core.violations import explain_violations
-
-_VARIABLE = re.compile(r"\$\{([A-Za-z_][A-Za-z0-9_]*)(?::([^}]*))?\}")
+from tributary_pipelines.core.yaml_text import parse_yaml
 
 
 def _seconds(value: object) -> object:
@@ -267,49 +264,14 @@ def load_instruments(settings: Settings, environment: Mapping[str, str] | None =
 
 
 def _read_yaml(path: Path, environment: Mapping[str, str]) -> dict[str, Any]:
-    missing: set[str] = set()
     try:
-        loaded = yaml.safe_load(path.read_text(encoding="utf-8"))
-        expanded = _expand(loaded, environment, missing)
-    except yaml.MarkedYAMLError as error:
-        raise ConfigurationError(f"{path} cannot be read as YAML: {_without_content(error)}") from None
-    except (OSError, ValueError, yaml.YAMLError) as error:
-        raise ConfigurationError(f"{path} cannot be read as YAML: {' '.join(str(error).split())}") from None
-    except RecursionError:
-        raise ConfigurationError(f"{path} cannot be read as YAML: it nests without end") from None
-    if loaded is None:
-        return {}
-    if not isinstance(loaded, dict):
-        raise ConfigurationError(f"{path} must hold a mapping of settings, not a {type(loaded).__name__}")
-    if missing:
-        raise ConfigurationError(f"{path} needs the environment variables {', '.join(sorted(missing))}; set them")
-    return dict(expanded)
-
-
-def _without_content(error: yaml.MarkedYAMLError) -> str:
-    """Say what is wrong and where, but not what is written there: it may be a password."""
-    problem = str(error.problem)
-    if any(word in problem for word in ("alias", "anchor", "tag")):
-        problem = "a text that begins with *, & or ! must be in quotes"
-    at = error.problem_mark
-    return f"{problem}, line {at.line + 1} column {at.column + 1}" if at else problem
-
-
-def _expand(value: Any, environment: Mapping[str, str], missing: set[str]) -> Any:
-    if isinstance(value, dict):
-        return {key: _expand(item, environment, missing) for key, item in value.items()}
-    if isinstance(value, list):
-        return [_expand(item, environment, missing) for item in value]
-    if not isinstance(value, str):
-        return value
-
-    def substitute(match: re.Match[str]) -> str:
-        name, default = match[1], match[2]
-        if name not in environment and default is None:
-            missing.add(name)
-        return environment.get(name, default or "")
-
-    return _VARIABLE.sub(substitute, value)
+        text = path.read_text(encoding="utf-8")
+    except (OSError, UnicodeDecodeError) as error:
+        raise ConfigurationError(f"{path} cannot be read as YAML: {error}") from None
+    try:
+        return parse_yaml(text, environment)
+    except ConfigurationError as error:
+        raise ConfigurationError(f"{path} {error}") from None
 
 
 def _validate(model: type[M], raw: dict[str, Any], path: Path) -> M:
