@@ -1,0 +1,185 @@
+"""demo, run and ui on a real Dagster instance, made small; and the local server's command where none runs."""
+
+import http.client
+import json
+import re
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Iterator
+from contextlib import closing
+from pathlib import Path
+from typing import Any
+
+import psutil
+import pytest
+
+from tests.cli.conftest import answer_of, call, error_of
+from tributary_pipelines.cli import demo
+from tributary_pipelines.cli.folder import DAGSTER_HOME
+
+N_DAYS = 5
+
+#: Dagster's own, on handing one resource to another.
+pytestmark = pytest.mark.filterwarnings("ignore:InitResourceContext.dagster_run:DeprecationWarning")
+
+
+@pytest.fixture(scope="module")
+def shown(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[Path, dict[str, Any]]]:
+    """A folder in which a short demo ran, and what it answered."""
+    folder = tmp_path_factory.mktemp("demo")
+    with pytest.MonkeyPatch.context() as patch:
+        patch.delenv("TRIBUTARY_CONFIG", raising=False)
+        patch.setattr(demo, "N_DAYS", N_DAYS)
+        patch.chdir(folder)
+        yield folder, answer_of(call("demo", "--json"))
+
+
+@pytest.fixture
+def in_demo(shown: tuple[Path, dict[str, Any]], monkeypatch: pytest.MonkeyPatch) -> Path:
+    monkeypatch.delenv("TRIBUTARY_CONFIG", raising=False)
+    monkeypatch.setattr(demo, "N_DAYS", N_DAYS)
+    monkeypatch.chdir(shown[0])
+    return shown[0]
+
+
+def test_the_demo_shows_truth_against_estimate(shown: tuple[Path, dict[str, Any]]) -> None:
+    plain = shown[1]
+    assert plain["changed"] is True
+    names = {choice.market_id for choice in demo.SYNTHETIC}
+    assert {row["market_id"] for row in plain["estimates"]} == names
+    errors = {
+        (row["market_id"], row["parameter"]): row["relative_error"]
+        for row in plain["estimates"]
+        if row["estimate"] is not None
+    }
+    assert {name for _, name in errors} == {"sigma", "gamma", "epsilon", "book_slope"}
+    assert all(abs(errors[market, "epsilon"]) < 1e-3 for market in names)
+    assert all(abs(errors[market, "book_slope"]) < 0.25 for market in names)
+
+
+def test_the_demo_simulates_one_order_by_twap_and_ac(shown: tuple[Path, dict[str, Any]]) -> None:
+    rows = shown[1]["simulations"]
+    assert {(row["market_id"], row["strategy"]) for row in rows} == {
+        (choice.market_id, strategy) for choice in demo.SYNTHETIC for strategy in ("twap", "ac")
+    }
+    assert all(row["filled"] == row["shares"] == 1000 for row in rows)
+    assert all(row["shortfall_total"] is not None and row["predicted_cost"] > 0 for row in rows)
+
+
+def test_the_recording_gives_its_known_answers_and_is_refused(shown: tuple[Path, dict[str, Any]]) -> None:
+    recording = shown[1]["recording"]
+    assert [(bar["n_trades"], bar["equals_known_answer"]) for bar in recording["bars"]] == [(9738, True), (10166, True)]
+    assert recording["calibration"]["status"] == "refused"
+    assert recording["calibration"]["reasons"]
+    assert recording["order"]["filled"] == 0.5
+
+
+def test_the_demo_again_changes_nothing_and_says_so(in_demo: Path, shown: tuple[Path, dict[str, Any]]) -> None:
+    runs = sorted((in_demo / DAGSTER_HOME / "history" / "runs").iterdir())
+    state = (in_demo / ".tributary" / "demo.json").read_bytes()
+    result = call("demo")
+    assert result.exit_code == 0
+    assert "nothing was computed" in result.stderr
+    assert "tributary ui" in result.stdout
+    assert answer_of(call("demo", "--json")) == {**shown[1], "changed": False}
+    assert sorted((in_demo / DAGSTER_HOME / "history" / "runs").iterdir()) == runs
+    assert (in_demo / ".tributary" / "demo.json").read_bytes() == state
+
+
+def test_the_demo_leaves_other_folders_alone(empty: Path) -> None:
+    Path("tributary.yaml").write_text("logging: {level: error}\n")
+    assert "empty folder" in error_of(call("demo"))
+    assert sorted(path.name for path in empty.iterdir()) == ["tributary.yaml"]
+    assert "empty folder" in error_of(call("demo", "--config", "tributary.yaml"))
+
+
+def test_run_is_one_run_of_the_days_that_were_asked(in_demo: Path) -> None:
+    end = json.loads(Path(".tributary/demo.json").read_text())["end"]
+    start = answer_of(call("analytics", "history", "--market", "demo_liquid", "--json"))[-2]["window_end"]
+    plain = answer_of(call("run", "--market", "demo_liquid", "--start", start, "--end", end, "--json"))
+    assert set(plain) == {
+        "instrument",
+        "market_id",
+        "series_id",
+        "start",
+        "end",
+        "run_id",
+        "status",
+        "n_materialized",
+        "n_refused",
+        "failures",
+    }
+    assert (plain["status"], plain["n_materialized"], plain["failures"]) == ("ok", 5, [])
+    log = [path.name for path in (in_demo / DAGSTER_HOME / "history" / "runs").iterdir()]
+    assert f"{plain['run_id']}.db" in log
+
+
+def test_a_market_that_is_no_instrument_runs_too(empty: Path) -> None:
+    call("synth", "--market", "Odd/Name", "--days", 1, "--trades-per-hour", 5, "--seed", 1, "--start", "2026-03-01")
+    result = call("run", "--market", "Odd/Name", "--start", "2026-03-01", "--end", "2026-03-02", "--json")
+    plain = answer_of(result)
+    assert (plain["instrument"], plain["market_id"], plain["status"]) == ("odd_name", "Odd/Name", "ok")
+    assert plain["n_refused"] > 0
+    assert "is no instrument" in result.stderr
+
+
+@pytest.mark.parametrize(
+    ("changes", "said"),
+    [
+        (("--market", "demo_liquit"), "demo_liquid"),
+        (("--end", "2026-03-01"), "not after"),
+        (("--start", "2020-01-01", "--end", "2020-01-02"), "first_day"),
+        (("--start", "2999-01-01", "--end", "2999-01-03"), "2999-01-0"),
+    ],
+    ids=str,
+)
+def test_run_names_what_is_wrong(in_demo: Path, changes: tuple[str, ...], said: str) -> None:
+    assert said in error_of(
+        call("run", "--market", "demo_liquid", "--start", "2026-03-01", "--end", "2026-03-02", *changes)
+    )
+
+
+def test_the_ui_answers_on_loopback_and_ends_with_all_it_started(in_demo: Path) -> None:
+    command = [sys.executable, "-m", "tributary_pipelines", "ui"]
+    with subprocess.Popen(
+        command, cwd=in_demo, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True, start_new_session=True
+    ) as process:
+        started: list[psutil.Process] = []
+        try:
+            assert process.stdout is not None
+            found = re.search(r"http://127\.0\.0\.1:(\d+)", process.stdout.readline())
+            assert found is not None
+            with closing(http.client.HTTPConnection("127.0.0.1", int(found[1]), timeout=30)) as connection:
+                connection.request("GET", "/server_info")
+                assert connection.getresponse().status == 200
+            started = psutil.Process(process.pid).children(recursive=True)
+            assert len(started) >= 3
+            process.send_signal(signal.SIGINT)
+            assert process.wait(timeout=60) == 0
+            _, alive = psutil.wait_procs(started, timeout=20)
+            assert alive == []
+        finally:
+            for one in (one for one in started if one.is_running()):
+                one.kill()
+            process.kill()
+
+
+def test_a_taken_port_is_named(empty: Path) -> None:
+    import socket
+
+    with socket.socket() as taken:
+        taken.bind(("127.0.0.1", 0))
+        taken.listen()
+        port = taken.getsockname()[1]
+        started = time.monotonic()
+        assert f"port {port}" in error_of(call("ui", "--port", port))
+        assert time.monotonic() - started < 10
+
+
+def test_where_no_local_server_runs_it_is_said(empty: Path) -> None:
+    plain = answer_of(call("questdb", "status", "--json"))
+    assert (plain["status"], plain["pg_port"]) == ("stopped", None)
+    assert answer_of(call("questdb", "stop", "--json"))["was_running"] is False
+    assert "tributary questdb start" in call("questdb", "status").stdout
