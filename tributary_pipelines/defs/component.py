@@ -6,7 +6,7 @@ hold further instances with instruments written inline; each needs a ``name``, a
 
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
+from typing import Annotated, Any
 
 import dagster as dg
 
@@ -32,6 +32,17 @@ _BUILDERS = (
 )
 
 
+class MarketPipelinesScaffolder(dg.Scaffolder):
+    """Starts a new group of instruments: ``dg scaffold defs <component> <group>``."""
+
+    def scaffold(self, request: dg.ScaffoldRequest) -> None:
+        """Write a defs.yaml with one instrument to be replaced."""
+        group = "".join(letter if letter.isalnum() else "_" for letter in request.target_path.name.lower())
+        instrument = {"name": f"{group}_example", "market_id": "the venue's market id"}
+        dg.scaffold_component(request, {"name": group, "tables": False, "instruments": [instrument]})
+
+
+@dg.scaffold_with(MarketPipelinesScaffolder)
 class MarketPipelines(dg.Component, dg.Model, dg.Resolvable):
     """From market data to plans and simulations, for a group of instruments.
 
@@ -47,7 +58,10 @@ class MarketPipelines(dg.Component, dg.Model, dg.Resolvable):
         Whether this instance defines the raw tables; false in all instances but one.
     """
 
-    instruments: list[dict[str, Any]] | None = None
+    instruments: Annotated[
+        list[Any] | None,
+        dg.Resolver(lambda _, given: given, model_field_type=list[Instrument], inject_before_resolve=False),
+    ] = None
     settings: str | None = None
     name: str = ""
     tables: bool = True
@@ -61,7 +75,7 @@ class MarketPipelines(dg.Component, dg.Model, dg.Resolvable):
     def _instruments(self, settings: Settings) -> Sequence[Instrument]:
         if self.instruments is None:
             return load_instruments(settings)
-        return InstrumentsFile.model_validate({"instruments": self.instruments}).instruments
+        return InstrumentsFile(instruments=tuple(self.instruments)).instruments
 
 
 def build_definitions(

@@ -7,7 +7,7 @@ wait in the queue; the embedded store's own lock keeps writers apart.
 import warnings
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
-from datetime import date, timedelta
+from datetime import UTC, date, datetime, timedelta
 from pathlib import Path
 
 import dagster as dg
@@ -85,6 +85,7 @@ def run_range(
 
 
 def _check_days(settings: Settings, instruments: Sequence[Instrument], start: date, end: date) -> None:
+    today = datetime.now(UTC).date()
     if not instruments:
         raise ConfigurationError("no instrument to run; name markets in the instruments file of the settings")
     if start >= end:
@@ -92,6 +93,10 @@ def _check_days(settings: Settings, instruments: Sequence[Instrument], start: da
     if start < settings.schedule.first_day:
         raise ConfigurationError(
             f"{start} lies before the first partition {settings.schedule.first_day}; set schedule.first_day earlier"
+        )
+    if end > today:
+        raise ConfigurationError(
+            f"{end - timedelta(days=1)} is not over yet in UTC; the last day can be before {today}"
         )
 
 
