@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.cli.conftest import answer_of, call, error_of
+from tests.cli.calling import answer_of, call, error_of
 
 CALIBRATE = ("analytics", "calibrate", "--market", "toy")
 HISTORY = ("analytics", "history", "--market", "toy")
@@ -35,7 +35,8 @@ UNITS = {
 }
 
 
-def test_calibrate_has_every_key_and_unit(stocked: Path) -> None:
+@pytest.mark.usefixtures("stocked")
+def test_calibrate_has_every_key_and_unit() -> None:
     plain = answer_of(call(*CALIBRATE, "--json"))
     assert set(plain) == KEYS
     assert {name: found["unit"] for name, found in plain["parameters"].items()} == UNITS
@@ -48,7 +49,8 @@ def test_calibrate_has_every_key_and_unit(stocked: Path) -> None:
     assert found["sigma"]["value"] == pytest.approx(0.03, rel=0.2)
 
 
-def test_a_short_window_is_refused_with_the_reasons(stocked: Path) -> None:
+@pytest.mark.usefixtures("stocked")
+def test_a_short_window_is_refused_with_the_reasons() -> None:
     plain = answer_of(call(*CALIBRATE, "--lookback", "1", "--as-of", "2026-03-03", "--json"), status=3)
     assert set(plain) == KEYS
     assert plain["status"] == "refused"
@@ -59,7 +61,8 @@ def test_a_short_window_is_refused_with_the_reasons(stocked: Path) -> None:
     assert plain["reasons"][0] in " ".join(shown.stdout.split())
 
 
-def test_history_is_one_row_a_day(stocked: Path) -> None:
+@pytest.mark.usefixtures("stocked")
+def test_history_is_one_row_a_day() -> None:
     answer_of(call(*CALIBRATE, "--as-of", "2026-03-06", "--json"))
     rows = answer_of(call(*HISTORY, "--json"))
     assert [row["usable_from"] for row in rows][-2:] == ["2026-03-06T00:00:00Z", "2026-03-07T00:00:00Z"]
@@ -69,7 +72,8 @@ def test_history_is_one_row_a_day(stocked: Path) -> None:
     assert "2026-03-07" in shown.stdout
 
 
-def test_history_is_drawn(stocked: Path, tmp_path: Path) -> None:
+@pytest.mark.usefixtures("stocked")
+def test_history_is_drawn(tmp_path: Path) -> None:
     result = call(*HISTORY, "--plot", tmp_path / "h.png", "--json")
     assert answer_of(result)
     assert (tmp_path / "h.png").read_bytes().startswith(b"\x89PNG")
@@ -77,7 +81,8 @@ def test_history_is_drawn(stocked: Path, tmp_path: Path) -> None:
     assert "below/h.png" in error_of(call(*HISTORY, "--plot", tmp_path / "h.png" / "below" / "h.png"))
 
 
-def test_a_market_without_history_says_what_makes_one(empty: Path) -> None:
+@pytest.mark.usefixtures("empty")
+def test_a_market_without_history_says_what_makes_one() -> None:
     call("synth", "--market", "new", "--days", 1, "--trades-per-hour", 5, "--seed", 1)
     result = call("analytics", "history", "--market", "new", "--json")
     assert answer_of(result) == []
@@ -88,6 +93,7 @@ def test_a_market_without_history_says_what_makes_one(empty: Path) -> None:
     assert not Path("x.png").exists()
 
 
+@pytest.mark.usefixtures("stocked")
 @pytest.mark.parametrize(
     ("changes", "said"),
     [
@@ -97,10 +103,11 @@ def test_a_market_without_history_says_what_makes_one(empty: Path) -> None:
     ],
     ids=str,
 )
-def test_calibrate_names_what_is_wrong(stocked: Path, changes: tuple[str, ...], said: str) -> None:
+def test_calibrate_names_what_is_wrong(changes: tuple[str, ...], said: str) -> None:
     assert said in error_of(call(*CALIBRATE, *changes))
 
 
+@pytest.mark.usefixtures("stocked")
 @pytest.mark.parametrize("value", ["0", "-3", "thirty"])
-def test_a_lookback_is_a_number_of_days(stocked: Path, value: str) -> None:
+def test_a_lookback_is_a_number_of_days(value: str) -> None:
     assert "--lookback" in error_of(call(*CALIBRATE, "--lookback", value), status=2)

@@ -7,7 +7,7 @@ import pytest
 import yaml
 from pydantic import BaseModel
 
-from tests.cli.conftest import answer_of, call, error_of
+from tests.cli.calling import answer_of, call, error_of
 from tributary_pipelines.core.settings import CollectionSettings, Settings, load_instruments, load_settings
 
 FILES = ["tributary.yaml", "instruments.yaml", ".tributary/dagster_home/dagster.yaml"]
@@ -36,7 +36,8 @@ def test_it_writes_every_setting_with_its_default(empty: Path) -> None:
     assert only_keys(yaml.safe_load(Path("tributary.yaml").read_text()), wanted) == wanted
 
 
-def test_every_setting_is_explained(empty: Path) -> None:
+@pytest.mark.usefixtures("empty")
+def test_every_setting_is_explained() -> None:
     call("init")
     lines = [line for line in Path("tributary.yaml").read_text().splitlines() if ":" in line and "#" not in line]
     bare = {line.split(":")[0].strip() for line in lines}
@@ -45,7 +46,8 @@ def test_every_setting_is_explained(empty: Path) -> None:
     assert bare <= headings | sections_of_the_collector | {"- {side"}
 
 
-def test_it_never_overwrites(empty: Path) -> None:
+@pytest.mark.usefixtures("empty")
+def test_it_never_overwrites() -> None:
     Path("tributary.yaml").write_text("logging: {level: error}\n")
     plain = answer_of(call("init", "--json"))
     assert plain["kept"] == ["tributary.yaml"]
@@ -60,11 +62,13 @@ def test_a_folder_is_made(empty: Path) -> None:
     assert Path("a/b/instruments.yaml").is_file()
 
 
-def test_a_place_that_cannot_be_written_is_named(empty: Path) -> None:
+@pytest.mark.usefixtures("empty")
+def test_a_place_that_cannot_be_written_is_named() -> None:
     Path("taken").write_text("")
     assert "taken/below" in error_of(call("init", "taken/below"))
 
 
+@pytest.mark.usefixtures("empty")
 @pytest.mark.parametrize(
     ("text", "said"),
     [
@@ -77,12 +81,13 @@ def test_a_place_that_cannot_be_written_is_named(empty: Path) -> None:
         ("logging: {level: loud}", "logging.level"),
     ],
 )
-def test_bad_settings_are_one_clear_line(empty: Path, text: str, said: str) -> None:
+def test_bad_settings_are_one_clear_line(text: str, said: str) -> None:
     Path("tributary.yaml").write_text(text)
     assert said in error_of(call("store", "check"))
 
 
-def test_a_password_is_never_printed(empty: Path) -> None:
+@pytest.mark.usefixtures("empty")
+def test_a_password_is_never_printed() -> None:
     storage = "{kind: questdb, user: reader, password: s3cret-pass, host: 127.0.0.1, pg_port: 1, connect_timeout: 1s}"
     Path("tributary.yaml").write_text(f"storage: {storage}\n")
     result = call("store", "check", "--debug")

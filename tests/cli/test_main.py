@@ -7,7 +7,7 @@ from pathlib import Path
 import click
 import pytest
 
-from tests.cli.conftest import all_commands, answer_of, call, error_of
+from tests.cli.calling import all_commands, answer_of, call, error_of
 from tributary_pipelines import __version__
 from tributary_pipelines.cli.main import cli
 from tributary_pipelines.core.errors import DataError
@@ -59,6 +59,7 @@ def test_the_founding_commands_are_there() -> None:
     assert names >= {f"analytics {name}" for name in ("calibrate", "history", "plan", "simulate")}
 
 
+@pytest.mark.usefixtures("empty")
 @pytest.mark.parametrize(
     ("arguments", "said"),
     [
@@ -75,7 +76,7 @@ def test_the_founding_commands_are_there() -> None:
     ],
     ids=str,
 )
-def test_wrong_usage_exits_2_with_one_line(empty: Path, arguments: tuple[str, ...], said: str) -> None:
+def test_wrong_usage_exits_2_with_one_line(arguments: tuple[str, ...], said: str) -> None:
     line = error_of(call(*arguments), status=2)
     assert said in line
     assert "--help" in line
@@ -87,13 +88,15 @@ def test_the_options_work_before_and_after_the_command(empty: Path) -> None:
         assert str(missing) in error_of(call(*arguments))
 
 
-def test_a_debugged_error_shows_its_traceback_and_still_its_line(empty: Path) -> None:
+@pytest.mark.usefixtures("empty")
+def test_a_debugged_error_shows_its_traceback_and_still_its_line() -> None:
     result = call("store", "check", "--config", "nowhere.yaml", "--debug")
     assert result.exit_code == 1
     assert result.stderr.startswith("Traceback")
     assert result.stderr.splitlines()[-1].startswith("error: settings file nowhere.yaml does not exist")
 
 
+@pytest.mark.usefixtures("empty")
 @pytest.mark.parametrize(
     ("failure", "said"),
     [
@@ -103,9 +106,7 @@ def test_a_debugged_error_shows_its_traceback_and_still_its_line(empty: Path) ->
     ],
     ids=lambda value: type(value).__name__,
 )
-def test_every_failure_is_one_line(
-    failure: BaseException, said: str, empty: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_every_failure_is_one_line(failure: BaseException, said: str, monkeypatch: pytest.MonkeyPatch) -> None:
     def fail(*_arguments: object) -> None:
         raise failure
 
@@ -113,7 +114,8 @@ def test_every_failure_is_one_line(
     assert error_of(call("init")).startswith(said)
 
 
-def test_an_interrupt_is_said_and_is_no_success(empty: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+@pytest.mark.usefixtures("empty")
+def test_an_interrupt_is_said_and_is_no_success(monkeypatch: pytest.MonkeyPatch) -> None:
     def interrupt(*_arguments: object) -> None:
         raise KeyboardInterrupt
 
@@ -123,7 +125,8 @@ def test_an_interrupt_is_said_and_is_no_success(empty: Path, monkeypatch: pytest
     assert result.stderr.splitlines()[-1].startswith("error: interrupted")
 
 
-def test_shell_completion_prints_a_script_and_names(empty: Path) -> None:
+@pytest.mark.usefixtures("empty")
+def test_shell_completion_prints_a_script_and_names() -> None:
     script = subprocess.run(
         [Path(sys.executable).parent / "tributary"],
         env={"_TRIBUTARY_COMPLETE": "zsh_source", "PATH": "/usr/bin:/bin"},
@@ -134,9 +137,9 @@ def test_shell_completion_prints_a_script_and_names(empty: Path) -> None:
     assert "compdef" in script.stdout
     asked = {"_TRIBUTARY_COMPLETE": "zsh_complete", "COMP_WORDS": "tributary ana", "COMP_CWORD": "1"}
     names = subprocess.run(
-        [sys.executable, "-m", "tributary_pipelines"], env=asked, capture_output=True, text=True, check=False
+        [sys.executable, "-m", "tributary_pipelines"], env=asked, capture_output=True, text=True, check=True
     )
-    assert names.returncode == 0
+    assert "analytics" in names.stdout
 
 
 def test_a_module_call_is_the_same_command(empty: Path) -> None:
@@ -151,7 +154,8 @@ def test_a_module_call_is_the_same_command(empty: Path) -> None:
     assert done.stderr.startswith("error: Missing option '--start'")
 
 
-def test_answers_and_messages_never_mix(empty: Path) -> None:
+@pytest.mark.usefixtures("empty")
+def test_answers_and_messages_never_mix() -> None:
     result = call("init", "--json")
     assert answer_of(result)["kept"] == []
     assert result.stderr == ""

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.cli.conftest import FIRST_DAY, N_DAYS, answer_of, call, error_of
+from tests.cli.calling import FIRST_DAY, N_DAYS, answer_of, call, error_of
 
 BAR_KEYS = {
     "timestamp",
@@ -39,7 +39,8 @@ def trade(second: int, **changes: object) -> dict[str, object]:
     return {"timestamp": f"2026-03-01T12:00:{second:02d}Z", "side": "BUY", "price": 0.5, "size": 10, **changes}
 
 
-def test_synth_answers_with_the_truth(empty: Path) -> None:
+@pytest.mark.usefixtures("empty")
+def test_synth_answers_with_the_truth() -> None:
     plain = answer_of(call(*SYNTH, "--start", FIRST_DAY, "--set", "half_life_s=600", "--set", "p0=0.4", "--json"))
     assert set(plain) == {"market_id", "token_id", "start", "end", "truth"}
     assert set(plain["truth"]) == TRUTH
@@ -49,13 +50,15 @@ def test_synth_answers_with_the_truth(empty: Path) -> None:
     assert Path(".tributary/market.duckdb").is_file()
 
 
-def test_synth_ends_yesterday_by_default_and_repeats_itself(empty: Path) -> None:
+@pytest.mark.usefixtures("empty")
+def test_synth_ends_yesterday_by_default_and_repeats_itself() -> None:
     first = answer_of(call(*SYNTH, "--json"))
     assert first == answer_of(call(*SYNTH, "--json"))
     bars = ("bars", "--market", "other", "--start", first["start"], "--end", first["end"], "--width", "1d", "--json")
     assert len(answer_of(call(*bars))) == 1
 
 
+@pytest.mark.usefixtures("empty")
 @pytest.mark.parametrize(
     ("changes", "said"),
     [
@@ -72,12 +75,13 @@ def test_synth_ends_yesterday_by_default_and_repeats_itself(empty: Path) -> None
     ],
     ids=str,
 )
-def test_synth_refuses_what_it_cannot_make(empty: Path, changes: tuple[str, ...], said: str) -> None:
+def test_synth_refuses_what_it_cannot_make(changes: tuple[str, ...], said: str) -> None:
     assert said in error_of(call(*SYNTH, *changes))
     assert not Path(".tributary/market.duckdb").exists()
 
 
-def test_bars_have_every_key_and_add_up(stocked: Path) -> None:
+@pytest.mark.usefixtures("stocked")
+def test_bars_have_every_key_and_add_up() -> None:
     window = ("--market", "toy", "--start", FIRST_DAY, "--end", "2026-03-02", "--json")
     hours = answer_of(call("bars", *window, "--width", "1h"))
     (day,) = answer_of(call("bars", *window, "--width", "1d"))
@@ -88,7 +92,8 @@ def test_bars_have_every_key_and_add_up(stocked: Path) -> None:
     assert day["vwap"] == pytest.approx(day["notional"] / day["volume"], rel=1e-12)
 
 
-def test_an_offset_means_the_same_moment(stocked: Path) -> None:
+@pytest.mark.usefixtures("stocked")
+def test_an_offset_means_the_same_moment() -> None:
     plain = answer_of(
         call("bars", "--market", "toy", "--start", FIRST_DAY, "--end", "2026-03-02", "--width", "6h", "--json")
     )
@@ -96,12 +101,14 @@ def test_an_offset_means_the_same_moment(stocked: Path) -> None:
     assert answer_of(call("bars", "--market", "toy", *window, "--width", "6h", "--json")) == plain
 
 
-def test_a_window_without_trades_is_an_empty_answer_with_a_hint(stocked: Path) -> None:
+@pytest.mark.usefixtures("stocked")
+def test_a_window_without_trades_is_an_empty_answer_with_a_hint() -> None:
     result = call("bars", "--market", "toy", "--start", "2020-01-01", "--end", "2020-01-02", "--width", "1h", "--json")
     assert answer_of(result) == []
     assert "tributary import" in result.stderr
 
 
+@pytest.mark.usefixtures("stocked")
 @pytest.mark.parametrize(
     ("changes", "said"),
     [
@@ -117,17 +124,19 @@ def test_a_window_without_trades_is_an_empty_answer_with_a_hint(stocked: Path) -
     ],
     ids=str,
 )
-def test_bars_name_what_is_wrong(stocked: Path, changes: tuple[str, ...], said: str) -> None:
+def test_bars_name_what_is_wrong(changes: tuple[str, ...], said: str) -> None:
     options = ("--market", "toy", "--start", FIRST_DAY, "--end", "2026-03-02", "--width", "1h")
     assert said in error_of(call("bars", *options, *changes, "--json"))
 
 
-def test_an_empty_store_says_how_data_comes_in(empty: Path) -> None:
+@pytest.mark.usefixtures("empty")
+def test_an_empty_store_says_how_data_comes_in() -> None:
     line = error_of(call("bars", "--market", "m", "--start", FIRST_DAY, "--end", "2026-03-02", "--width", "1h"))
     assert "tributary import" in line or "tributary store init" in line
 
 
-def test_import_adds_up_and_repeats_without_change(empty: Path) -> None:
+@pytest.mark.usefixtures("empty")
+def test_import_adds_up_and_repeats_without_change() -> None:
     write_trades([trade(1), trade(2, price=-1), trade(3, side="?"), trade(4, size="nan"), trade(5, timestamp="")])
     plain = answer_of(call(*TRADES, "--json"))
     assert set(plain) == IMPORT_KEYS
@@ -139,7 +148,8 @@ def test_import_adds_up_and_repeats_without_change(empty: Path) -> None:
     assert (again["rows_stored"], again["rows_duplicate"], again["rows_quarantined"]) == (0, 2, 3)
 
 
-def test_columns_can_be_named_otherwise(empty: Path) -> None:
+@pytest.mark.usefixtures("empty")
+def test_columns_can_be_named_otherwise() -> None:
     Path("trades.csv").write_text("t,px,qty,side\n1772366401000,0.5,3,sell\n")
     renamed = ("--map", "t=timestamp", "--map", "px=price", "--map", "qty=size", "--time-unit", "ms")
     assert answer_of(call(*TRADES, *renamed, "--json"))["rows_stored"] == 1
@@ -148,13 +158,15 @@ def test_columns_can_be_named_otherwise(empty: Path) -> None:
     assert (bar["volume"], bar["signed_volume"], bar["token_id"]) == (3, -3, "t")
 
 
-def test_a_file_of_bad_rows_alone_exits_1_and_still_answers(empty: Path) -> None:
+@pytest.mark.usefixtures("empty")
+def test_a_file_of_bad_rows_alone_exits_1_and_still_answers() -> None:
     write_trades([trade(1, price=0), trade(2, price="inf")])
     result = call(*TRADES, "--json")
     assert answer_of(result, status=1)["rows_quarantined"] == 2
     assert result.stderr.splitlines()[-1].startswith("error: ")
 
 
+@pytest.mark.usefixtures("empty")
 @pytest.mark.parametrize(
     ("content", "changes", "said"),
     [
@@ -167,9 +179,7 @@ def test_a_file_of_bad_rows_alone_exits_1_and_still_answers(empty: Path) -> None
     ],
     ids=["missing", "garbage", "no column", "no unit", "bad map", "no preset"],
 )
-def test_a_file_that_cannot_be_read_is_one_line(
-    empty: Path, content: bytes | None, changes: tuple[str, ...], said: str
-) -> None:
+def test_a_file_that_cannot_be_read_is_one_line(content: bytes | None, changes: tuple[str, ...], said: str) -> None:
     if content is not None:
         Path("trades.csv").write_bytes(content)
     result = call(*TRADES, *changes)
@@ -177,7 +187,8 @@ def test_a_file_that_cannot_be_read_is_one_line(
     assert said in result.stderr.splitlines()[-1]
 
 
-def test_a_market_entry_is_used(empty: Path) -> None:
+@pytest.mark.usefixtures("empty")
+def test_a_market_entry_is_used() -> None:
     Path("markets.yaml").write_text("- {market_id: m, token_id: t, slug: pretty, tick_size: 0.01}\n")
     plain = answer_of(call("import", "markets", "markets.yaml", "--json"))
     assert (plain["rows_read"], plain["rows_stored"]) == (1, 1)
@@ -187,8 +198,9 @@ def test_a_market_entry_is_used(empty: Path) -> None:
     assert answer_of(call(*bars))[0]["market_id"] == "m"
 
 
+@pytest.mark.usefixtures("stocked")
 @pytest.mark.parametrize("what", ["trades", "books", "bars", "parameters"])
-def test_export_writes_parquet_that_says_what_it_holds(stocked: Path, tmp_path: Path, what: str) -> None:
+def test_export_writes_parquet_that_says_what_it_holds(tmp_path: Path, what: str) -> None:
     import pyarrow.parquet as pq
 
     out = tmp_path / f"{what}.parquet"
@@ -200,7 +212,8 @@ def test_export_writes_parquet_that_says_what_it_holds(stocked: Path, tmp_path: 
     assert table.column_names[:3] == ["timestamp", "market_id", "token_id"]
 
 
-def test_an_export_comes_back_the_same(stocked: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+@pytest.mark.usefixtures("stocked")
+def test_an_export_comes_back_the_same(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     window = ("--market", "toy", "--start", FIRST_DAY, "--end", "2026-03-02")
     exported = answer_of(call("export", "trades", *window, "--out", tmp_path / "t.parquet", "--json"))
     before = answer_of(call("bars", *window, "--width", "1h", "--json"))
@@ -209,15 +222,17 @@ def test_an_export_comes_back_the_same(stocked: Path, tmp_path: Path, monkeypatc
     assert answer_of(call("bars", *window, "--width", "1h", "--json")) == before
 
 
+@pytest.mark.usefixtures("stocked")
 @pytest.mark.parametrize("what", ["trades", "books"])
-def test_an_export_into_its_own_store_changes_nothing(stocked: Path, tmp_path: Path, what: str) -> None:
+def test_an_export_into_its_own_store_changes_nothing(tmp_path: Path, what: str) -> None:
     window = ("--market", "toy", "--start", FIRST_DAY, "--end", "2026-03-02")
     exported = answer_of(call("export", what, *window, "--out", tmp_path / "rows.parquet", "--json"))
     again = answer_of(call("import", what, tmp_path / "rows.parquet", "--json"))
     assert (again["rows_stored"], again["rows_duplicate"]) == (0, exported["rows"])
 
 
-def test_an_export_that_cannot_be_written_is_one_line(stocked: Path, tmp_path: Path) -> None:
+@pytest.mark.usefixtures("stocked")
+def test_an_export_that_cannot_be_written_is_one_line(tmp_path: Path) -> None:
     (tmp_path / "file").write_text("")
     options = ("--market", "toy", "--start", FIRST_DAY, "--end", "2026-03-02", "--out", tmp_path / "file" / "x.parquet")
     assert "x.parquet" in error_of(call("export", "trades", *options))

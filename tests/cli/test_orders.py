@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from tests.cli.conftest import answer_of, call, error_of
+from tests.cli.calling import answer_of, call, error_of
 
 ORDER = ("--shares", "1000000", "--side", "sell", "--horizon", "5d", "--slices", "5")
 PAPER = ("--sigma", "0.95", "--gamma", "2.5e-7", "--eta", "2.5e-6", "--epsilon", "0.0625")
@@ -55,7 +55,8 @@ def plan(*changes: object, status: int = 0) -> Any:
     return answer_of(call(*PLAN, *changes, "--json"), status)
 
 
-def test_a_plan_has_every_key_and_the_papers_numbers(empty: Path) -> None:
+@pytest.mark.usefixtures("empty")
+def test_a_plan_has_every_key_and_the_papers_numbers() -> None:
     plain = plan("--risk-aversion", "1e-6")
     assert set(plain) == PLAN_KEYS
     assert set(plain["components"]) == {"permanent", "spread", "temporary", "fees"}
@@ -68,7 +69,8 @@ def test_a_plan_has_every_key_and_the_papers_numbers(empty: Path) -> None:
     assert plain["status"] == "ok"
 
 
-def test_slices_start_at_their_interval_and_add_up(empty: Path) -> None:
+@pytest.mark.usefixtures("empty")
+def test_slices_start_at_their_interval_and_add_up() -> None:
     slices = plan("--urgency", "3")["slices"]
     assert [part["index"] for part in slices] == [1, 2, 3, 4, 5]
     assert [part["start_s"] for part in slices] == [86_400.0 * k for k in range(5)]
@@ -76,19 +78,22 @@ def test_slices_start_at_their_interval_and_add_up(empty: Path) -> None:
     assert slices[-1]["remaining"] == 0
 
 
-def test_urgency_1_is_the_default(empty: Path) -> None:
+@pytest.mark.usefixtures("empty")
+def test_urgency_1_is_the_default() -> None:
     assert plan() == plan("--urgency", "1")
     assert plan()["urgency"] == 1
 
 
-def test_risk_is_told_in_all_its_forms(empty: Path) -> None:
+@pytest.mark.usefixtures("empty")
+def test_risk_is_told_in_all_its_forms() -> None:
     plain = plan("--lvar-confidence", "0.95")
     assert plain["lvar"] == pytest.approx(1_877_135.64566, rel=1e-9)
     assert plain["risk_aversion"] == pytest.approx(1.69411352e-6, rel=1e-7)
     assert plain["lvar_confidence"] == 0.95
 
 
-def test_twap_ignores_risk_options_with_a_warning(empty: Path) -> None:
+@pytest.mark.usefixtures("empty")
+def test_twap_ignores_risk_options_with_a_warning() -> None:
     result = call(*PLAN, "--strategy", "twap", "--urgency", "3", "--json")
     plain = answer_of(result)
     assert "--urgency" in result.stderr
@@ -99,11 +104,13 @@ def test_twap_ignores_risk_options_with_a_warning(empty: Path) -> None:
     assert answer_of(quiet)["slices"] == plain["slices"]
 
 
-def test_an_explicit_plan_needs_no_store(empty: Path) -> None:
+@pytest.mark.usefixtures("empty")
+def test_an_explicit_plan_needs_no_store() -> None:
     plan()
     assert not Path(".tributary").exists()
 
 
+@pytest.mark.usefixtures("empty")
 @pytest.mark.parametrize(
     ("changes", "said"),
     [
@@ -127,10 +134,11 @@ def test_an_explicit_plan_needs_no_store(empty: Path) -> None:
     ],
     ids=str,
 )
-def test_bad_orders_are_named(empty: Path, changes: tuple[str, ...], said: str) -> None:
+def test_bad_orders_are_named(changes: tuple[str, ...], said: str) -> None:
     assert said in error_of(call(*PLAN, *changes, "--json"))
 
 
+@pytest.mark.usefixtures("empty")
 @pytest.mark.parametrize(
     "changes",
     [
@@ -141,17 +149,19 @@ def test_bad_orders_are_named(empty: Path, changes: tuple[str, ...], said: str) 
     ],
     ids=str,
 )
-def test_options_that_contradict_are_wrong_usage(empty: Path, changes: tuple[str, ...]) -> None:
+def test_options_that_contradict_are_wrong_usage(changes: tuple[str, ...]) -> None:
     error_of(call(*PLAN, *changes), status=2)
 
 
-def test_a_plan_from_stored_parameters(stocked: Path) -> None:
+@pytest.mark.usefixtures("stocked")
+def test_a_plan_from_stored_parameters() -> None:
     plain = answer_of(call("analytics", "plan", "--market", "toy", *SMALL, "--json"))
     assert plain["status"] == "ok"
     assert plain["expected_cost"] > 0
 
 
-def test_a_market_without_parameters_is_refused_with_the_way_out(stocked: Path) -> None:
+@pytest.mark.usefixtures("stocked")
+def test_a_market_without_parameters_is_refused_with_the_way_out() -> None:
     result = call("analytics", "plan", "--market", "toy", *SMALL, "--as-of", "2026-03-02", "--json")
     plain = answer_of(result, status=3)
     assert set(plain) == PLAN_KEYS
@@ -164,8 +174,9 @@ def simulate(*changes: object, strategy: str = "ac", status: int = 0) -> Any:
     return answer_of(call(*SIMULATE, "--strategy", strategy, *changes, "--json"), status)
 
 
+@pytest.mark.usefixtures("stocked")
 @pytest.mark.parametrize("strategy", ["twap", "ac"])
-def test_a_simulation_has_every_key_and_conserves(stocked: Path, strategy: str) -> None:
+def test_a_simulation_has_every_key_and_conserves(strategy: str) -> None:
     plain = simulate(strategy=strategy)
     assert set(plain) == SIMULATION_KEYS
     assert set(plain["shortfall"]) == SHORTFALL
@@ -181,12 +192,14 @@ def test_a_simulation_has_every_key_and_conserves(stocked: Path, strategy: str) 
         assert math.fsum(parts) == pytest.approx(plain["shortfall"]["total"], abs=1e-9)
 
 
-def test_the_same_order_again_has_the_same_id(stocked: Path) -> None:
+@pytest.mark.usefixtures("stocked")
+def test_the_same_order_again_has_the_same_id() -> None:
     assert simulate()["result_id"] == simulate()["result_id"]
     assert simulate()["result_id"] != simulate("--shares", "500")["result_id"]
 
 
-def test_without_parameters_the_book_is_still_walked(stocked: Path) -> None:
+@pytest.mark.usefixtures("stocked")
+def test_without_parameters_the_book_is_still_walked() -> None:
     plain = simulate("--as-of", "2026-03-02")
     assert "no_own_impact" in plain["flags"]
     assert plain["bracket"]["calibrated"] is None
@@ -194,7 +207,8 @@ def test_without_parameters_the_book_is_still_walked(stocked: Path) -> None:
     assert plain["reasons"]
 
 
-def test_where_no_book_is_nothing_fills_and_it_is_refused(stocked: Path) -> None:
+@pytest.mark.usefixtures("stocked")
+def test_where_no_book_is_nothing_fills_and_it_is_refused() -> None:
     plain = simulate("--start", "2026-03-20T00:00:00Z", status=3)
     assert set(plain) == SIMULATION_KEYS
     assert plain["status"] == "refused"
@@ -202,6 +216,7 @@ def test_where_no_book_is_nothing_fills_and_it_is_refused(stocked: Path) -> None
     assert [entry["slice"] for entry in plain["no_fill_reasons"]] == [1, 2, 3, 4, 5, 6]
 
 
+@pytest.mark.usefixtures("stocked")
 @pytest.mark.parametrize(
     ("changes", "said"),
     [
@@ -213,11 +228,12 @@ def test_where_no_book_is_nothing_fills_and_it_is_refused(stocked: Path) -> None
     ],
     ids=str,
 )
-def test_bad_replays_are_named(stocked: Path, changes: tuple[str, ...], said: str) -> None:
+def test_bad_replays_are_named(changes: tuple[str, ...], said: str) -> None:
     assert said in error_of(call(*SIMULATE, "--strategy", "ac", *changes))
 
 
-def test_people_get_tables(stocked: Path) -> None:
+@pytest.mark.usefixtures("stocked")
+def test_people_get_tables() -> None:
     shown = call(*SIMULATE, "--strategy", "ac")
     assert shown.exit_code == 0
     assert all(word in shown.stdout for word in ("fills", "shortfall", "bracket", "arrival mid"))

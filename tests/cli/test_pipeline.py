@@ -15,7 +15,7 @@ from typing import Any
 import psutil
 import pytest
 
-from tests.cli.conftest import answer_of, call, error_of
+from tests.cli.calling import answer_of, call, error_of
 from tributary_pipelines.cli import demo
 from tributary_pipelines.cli.folder import DAGSTER_HOME
 
@@ -116,7 +116,8 @@ def test_run_is_one_run_of_the_days_that_were_asked(in_demo: Path) -> None:
     assert f"{plain['run_id']}.db" in log
 
 
-def test_a_market_that_is_no_instrument_runs_too(empty: Path) -> None:
+@pytest.mark.usefixtures("empty")
+def test_a_market_that_is_no_instrument_runs_too() -> None:
     call("synth", "--market", "Odd/Name", "--days", 1, "--trades-per-hour", 5, "--seed", 1, "--start", "2026-03-01")
     result = call("run", "--market", "Odd/Name", "--start", "2026-03-01", "--end", "2026-03-02", "--json")
     plain = answer_of(result)
@@ -125,6 +126,7 @@ def test_a_market_that_is_no_instrument_runs_too(empty: Path) -> None:
     assert "is no instrument" in result.stderr
 
 
+@pytest.mark.usefixtures("in_demo")
 @pytest.mark.parametrize(
     ("changes", "said"),
     [
@@ -135,7 +137,7 @@ def test_a_market_that_is_no_instrument_runs_too(empty: Path) -> None:
     ],
     ids=str,
 )
-def test_run_names_what_is_wrong(in_demo: Path, changes: tuple[str, ...], said: str) -> None:
+def test_run_names_what_is_wrong(changes: tuple[str, ...], said: str) -> None:
     assert said in error_of(
         call("run", "--market", "demo_liquid", "--start", "2026-03-01", "--end", "2026-03-02", *changes)
     )
@@ -166,7 +168,8 @@ def test_the_ui_answers_on_loopback_and_ends_with_all_it_started(in_demo: Path) 
             process.kill()
 
 
-def test_a_taken_port_is_named(empty: Path) -> None:
+@pytest.mark.usefixtures("empty")
+def test_a_taken_port_is_named() -> None:
     import socket
 
     with socket.socket() as taken:
@@ -178,7 +181,8 @@ def test_a_taken_port_is_named(empty: Path) -> None:
         assert time.monotonic() - started < 10
 
 
-def test_where_no_local_server_runs_it_is_said(empty: Path) -> None:
+@pytest.mark.usefixtures("empty")
+def test_where_no_local_server_runs_it_is_said() -> None:
     plain = answer_of(call("questdb", "status", "--json"))
     assert (plain["status"], plain["pg_port"]) == ("stopped", None)
     assert answer_of(call("questdb", "stop", "--json"))["was_running"] is False
