@@ -11,6 +11,7 @@ import zlib
 from collections.abc import Iterator
 from heapq import nlargest, nsmallest
 from pathlib import Path
+from tokenize import TokenError
 from typing import IO
 
 import numpy as np
@@ -68,9 +69,10 @@ def _read_header(path: Path, stream: IO[bytes]) -> int:
         version = np.lib.format.read_magic(stream)
         read = np.lib.format.read_array_header_1_0 if version == (1, 0) else np.lib.format.read_array_header_2_0
         shape, _, dtype = read(stream)
-    except ValueError:
+    except (ValueError, TypeError, LookupError, SyntaxError, TokenError, OverflowError):
+        # The header is a Python literal; a damaged one fails in any of the ways in which parsing one can.
         raise ValidationError(wrong) from None
-    if dtype != _EVENT or len(shape) != 1:
+    if dtype != _EVENT or len(shape) != 1 or shape[0] < 0:
         raise ValidationError(wrong)
     return int(shape[0])
 

@@ -21,7 +21,7 @@ from tributary_pipelines.core.errors import ValidationError
 from tributary_pipelines.core.frames import Int64Array1D
 
 #: What a damaged or unreadable file raises while its bytes are read.
-DAMAGE = (EOFError, OSError, zlib.error)
+DAMAGE = (EOFError, OSError, zlib.error, UnicodeDecodeError)
 _UTF8_MARK = b"\xef\xbb\xbf"
 
 

@@ -8,6 +8,7 @@ what is read. YAML scalars are all text: ``NO`` is a token, not false, and a tok
 
 import csv
 import json
+import logging
 from collections.abc import Callable, Iterator, Sequence
 from itertools import chain
 from pathlib import Path
@@ -32,6 +33,8 @@ from tributary_pipelines.storage.files.row_files import (
     take_lines,
 )
 
+_log = logging.getLogger(__name__)
+
 _YAML_NULLS = frozenset({"", "~", "null", "Null", "NULL"})
 
 
@@ -52,7 +55,10 @@ def open_csv(path: Path, header: Callable[[Sequence[str]], Sequence[str] | None]
         lines, damage = take_lines(stream, 1)
     if damage:
         raise damage
-    first = next(csv.reader(line.decode("utf-8", "replace") for line in lines), None)
+    try:
+        first = next(csv.reader(line.decode("utf-8", "replace") for line in lines), None)
+    except csv.Error as error:
+        raise ValidationError(f"{path}: the first line cannot be read as CSV: {_csv_fault(error)}") from None
     if not first:
         raise ValidationError(f"{path} is empty; a header line is needed")
     try:
@@ -82,6 +88,8 @@ def _read_csv(path: Path, names: tuple[str, ...], n_bytes: int, skip: int) -> It
                 raise damaged(path, "line", n_before, damage)
             if not lines:
                 return
+            if not lines[-1].endswith(b"\n"):
+                _log.warning("%s does not end with a line break; if it was cut, its last row may be short", path)
 
 
 def _parse_plain(lines: list[bytes], names: tuple[str, ...], n_before: int, fraction: float) -> RawChunk | None:
@@ -119,7 +127,7 @@ def _parse_any(lines: "_Lines", names: tuple[str, ...], n_before: int, fraction:
             row = next(reader, None)
             reason = _why_no_row(row, len(names)) if row else None
         except csv.Error as error:
-            row, reason = [], f"unreadable row: {in_one_line(error).split(' - ')[0]}"
+            row, reason = [], f"unreadable row: {_csv_fault(error)}"
         if row is None:
             break
         if reason:
@@ -129,6 +137,10 @@ def _parse_any(lines: "_Lines", names: tuple[str, ...], n_before: int, fraction:
             positions.append(position)
     columns = {name: pa.array([row[index] for row in rows], pa.string()) for index, name in enumerate(names)}
     return chunk_of(columns, positions, broken, fraction), n_before + reader.line_num
+
+
+def _csv_fault(error: csv.Error) -> str:
+    return str(error).split(" - ", maxsplit=1)[0]
 
 
 class _Lines:
