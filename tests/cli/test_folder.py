@@ -84,12 +84,3 @@ def test_a_place_that_cannot_be_written_is_named() -> None:
 def test_bad_settings_are_one_clear_line(text: str, said: str) -> None:
     Path("tributary.yaml").write_text(text)
     assert said in error_of(call("store", "check"))
-
-
-@pytest.mark.usefixtures("empty")
-def test_a_password_is_never_printed() -> None:
-    storage = "{kind: questdb, user: reader, password: s3cret-pass, host: 127.0.0.1, pg_port: 1, connect_timeout: 1s}"
-    Path("tributary.yaml").write_text(f"storage: {storage}\n")
-    result = call("store", "check", "--debug")
-    assert result.exit_code == 1
-    assert "s3cret-pass" not in result.output

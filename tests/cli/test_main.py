@@ -37,9 +37,10 @@ def test_every_command_has_a_line_of_help_and_examples(path: tuple[str, ...]) ->
         assert isinstance(command, click.Group)
         command = command.get_command(click.Context(command), name)
     assert command is not None
-    line = command.get_short_help_str(limit=120)
+    # What a list of commands shows of it on 80 columns.
+    line = command.get_short_help_str(limit=66)
     assert line
-    assert "\n" not in line
+    assert not line.endswith("...")
     if not isinstance(command, click.Group):
         assert f"tributary {' '.join(path)}" in result.stdout.split("Example", 1)[1]
 
@@ -50,6 +51,14 @@ def test_the_options_that_work_everywhere_do(path: tuple[str, ...]) -> None:
     for option in ("--config", "--log-level", "--debug", "--version", "--no-color"):
         assert option in shown
     assert call(*path, "--version").stdout == f"tributary {__version__}\n"
+
+
+@pytest.mark.parametrize("path", [(), ("analytics",), ("store",)], ids=" ".join)
+def test_a_group_alone_shows_its_help(path: tuple[str, ...]) -> None:
+    result = call(*path)
+    assert (result.exit_code, result.stderr) == (0, "")
+    assert result.stdout == call(*path, "--help").stdout
+    assert error_of(call(*path, "--no-color"), status=2).startswith("error: Missing command")
 
 
 def test_the_founding_commands_are_there() -> None:

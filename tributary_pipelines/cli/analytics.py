@@ -50,7 +50,7 @@ Examples:
 @click.option("--as-of", type=DAY, metavar="DATE", help="End of the window; default after the last complete day.")
 @json_option
 def calibrate(market: str, token: str | None, lookback: int | None, as_of: date | None) -> None:
-    """Estimate a market's impact parameters from its stored data, and store them."""
+    """Estimate a market's impact parameters, and store them."""
     from tributary_pipelines.flows.calibration import calibrate_market
     from tributary_pipelines.flows.market_data import default_as_of, find_market
     from tributary_pipelines.storage.open import open_store

@@ -60,7 +60,7 @@ Needs an empty folder, no server and no network; takes a few minutes. Again in t
 @click.command("demo", cls=Command, epilog=_EXAMPLES)
 @json_option
 def demo() -> None:
-    """Show everything at work: known truth against estimates, plans, simulations, the UI."""
+    """Show everything at work, on markets whose truth is known."""
     from tributary_pipelines.storage.open import open_store
 
     state = _open_folder(datetime.now(UTC))

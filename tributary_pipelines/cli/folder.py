@@ -29,7 +29,7 @@ Examples:
 @click.argument("folder", metavar="[DIR]", type=FILE, default=Path())
 @json_option
 def init(folder: Path) -> None:
-    """Write tributary.yaml, instruments.yaml and a Dagster home; never overwrite."""
+    """Write settings, instruments and a Dagster home; overwrite nothing."""
     written, kept = write_folder(folder)
     plain = {"folder": str(folder.resolve()), "written": written, "kept": kept}
     answer(plain, lambda to: _print_files(to, written, kept))

@@ -170,7 +170,7 @@ def _print_reasons(to: "Console", plain: Mapping[str, Any]) -> None:
 @click.option("--latency", type=DURATION, help="From decision to arrival; default from the settings.")
 @json_option
 def simulate(start: datetime, refill: str, fill_model: str | None, latency: float | None, **given: Any) -> None:
-    """Replay an order on the recorded book, with the parameters known before it."""
+    """Replay an order on the recorded book."""
     from tributary_pipelines.core.requests import SimulationRequest
     from tributary_pipelines.flows.simulation import simulate as replay
     from tributary_pipelines.storage.open import open_store

@@ -40,7 +40,7 @@ Webserver and daemon of this folder's instance, on loopback only; Ctrl-C stops b
 @click.command("ui", cls=Command, epilog=_UI_EXAMPLES)
 @click.option("--port", type=click.IntRange(1, 65_535), help="Default 3000, or a free one when it is taken.")
 def ui(port: int | None) -> None:
-    """Open the Dagster UI of this folder, with its schedule and sensor."""
+    """Open the Dagster UI of this folder; run its schedule and sensor."""
     from tributary_pipelines.core.settings import child_environment, find_settings_file
 
     settings = invocation().settings()
@@ -153,7 +153,7 @@ Days are UTC, --end is exclusive; parameters of a day stand on the stored statis
 @click.option("--end", type=DAY, required=True, help="Last UTC day, exclusive.")
 @json_option
 def run(market: str, start: date, end: date) -> None:
-    """Run the whole pipeline for these days, as one run of Dagster."""
+    """Run the pipeline for these days, as one run of Dagster."""
     check_window(start, end)
     settings = invocation().settings()
     instrument = _instrument_of(settings, market)

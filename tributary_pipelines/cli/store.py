@@ -35,7 +35,7 @@ def store_init() -> None:
 @click.command("check", cls=Command, epilog="\b\nExample:\n  tributary store check --json")
 @json_option
 def store_check() -> None:
-    """Verify connection, tables, columns, keys and write-ahead logs; change nothing."""
+    """Verify connection, tables, columns and keys; change nothing."""
     from tributary_pipelines.storage.open import open_store
 
     with open_store(invocation().settings()) as opened:
@@ -67,7 +67,7 @@ def _print_findings(to: "Console", findings: Sequence["Finding"]) -> None:
 questdb = Group(
     "questdb",
     commands={"start": "store:questdb_start", "stop": "store:questdb_stop", "status": "store:questdb_status"},
-    help="A local QuestDB server for development, below .tributary/questdb.",
+    help="A local QuestDB server for development.",
 )
 
 _START_EXAMPLES = """

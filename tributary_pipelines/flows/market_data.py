@@ -34,7 +34,7 @@ def find_market(reader: MarketDataReader, market: str, token: str | None = None)
             return _choose_token(tokens, market, token)
     names = [name for entry in known for name in (entry.market_id, entry.slug, entry.series_id) if name]
     near = get_close_matches(market, names, n=3, cutoff=0.4)
-    hint = f"did you mean {', '.join(dict.fromkeys(near))}?" if near else f"{len(set(names))} names are stored"
+    hint = f"did you mean {', '.join(dict.fromkeys(near))}?" if near else f"{len(set(names))} names are stored."
     raise DataError(
         f"market {market!r} is not in the store; {hint} Data comes in by 'tributary import' or 'tributary synth'"
     )

@@ -99,7 +99,7 @@ class DuckDBFile:
 
     def _explain(self, error: duckdb.Error) -> str:
         if not _is_lock(error):
-            return f"the market store {self.path} cannot be opened: {_line(error)}"
+            return f"the market store {self.path} cannot be opened: {_line(error)}; check storage.path"
         holder = _HOLDER.search(str(error))
         by = f"process {holder[2]} ({holder[1]})" if holder else "another connection of this process"
         return (
