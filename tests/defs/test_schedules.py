@@ -9,9 +9,9 @@ import pytest
 from tests.defs.small_pipeline import opened
 from tributary_pipelines.core.settings import Instrument, ScheduleSettings, Settings
 from tributary_pipelines.defs.assets.market_data import least_healthy
-from tributary_pipelines.defs.checks import checked_days
 from tributary_pipelines.defs.component import build_definitions
 from tributary_pipelines.defs.stages import TABLES
+from tributary_pipelines.defs.steps import days_of_run
 
 NOW = datetime(2026, 3, 6, 12, tzinfo=UTC)
 
@@ -37,7 +37,7 @@ def test_it_ticks_daily_at_the_setting_in_utc_for_yesterday(at: str, cron: str, 
 def test_the_daily_job_stops_at_parameters() -> None:
     nodes = {node.name for node in repository("01:15").get_job("recalibration").nodes}
     stages = {"vwap_bars", "impact_statistics", "almgren_chriss_parameters"}
-    assert nodes == stages | {f"{stage}_checks" for stage in stages}
+    assert nodes == stages
 
 
 def test_the_tables_are_observed_and_checked(market_data: Path, instance: dg.DagsterInstance) -> None:
@@ -71,7 +71,7 @@ def test_the_least_healthy_come_first_and_those_without_data_before_all(market_d
 
 
 def test_a_check_by_hand_looks_at_the_last_thirty_complete_days(instance: dg.DagsterInstance) -> None:
-    days = checked_days(dg.DagsterRun(job_name="any"), today=date(2026, 3, 31))
+    days = days_of_run({}, today=date(2026, 3, 31))
     assert (len(days), days[0], days[-1]) == (30, date(2026, 3, 1), date(2026, 3, 30))
     tags = {"dagster/partition": "2026-03-05"}
-    assert checked_days(dg.DagsterRun(job_name="any", tags=tags), today=NOW.date()) == [date(2026, 3, 5)]
+    assert days_of_run(tags, today=NOW.date()) == [date(2026, 3, 5)]

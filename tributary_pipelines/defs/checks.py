@@ -6,8 +6,7 @@ condition of conditions.py. An error condition fails as ERROR, anything else as 
 
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
-from datetime import UTC, date, datetime, timedelta
-from functools import partial
+from datetime import date, datetime, timedelta
 
 import dagster as dg
 import pandas as pd
@@ -16,13 +15,12 @@ from tributary_pipelines.core import result_frames
 from tributary_pipelines.core.errors import DataError
 from tributary_pipelines.core.frames import Frame
 from tributary_pipelines.core.models import Market
-from tributary_pipelines.core.settings import AnalyticsSettings, Instrument
+from tributary_pipelines.core.settings import Instrument
 from tributary_pipelines.core.units import PARAMETER_UNITS, SECONDS_PER_DAY, day_start
 from tributary_pipelines.defs import conditions
 from tributary_pipelines.defs.conditions import Violations
 from tributary_pipelines.defs.metadata import to_metadata
-from tributary_pipelines.defs.partitions import days_of
-from tributary_pipelines.defs.resources import MarketStoreResource, SettingsResource
+from tributary_pipelines.defs.resources import MarketStoreResource
 from tributary_pipelines.defs.stages import (
     IMPACT_STATISTICS,
     PARAMETERS,
@@ -31,13 +29,9 @@ from tributary_pipelines.defs.stages import (
     TABLES,
     VWAP_BARS,
     Stage,
-    asset_key,
 )
-from tributary_pipelines.defs.steps import known_markets, markets_of, retried
-from tributary_pipelines.storage.base import MarketStore
+from tributary_pipelines.defs.steps import StageEvent, StageRun, markets_of, retried
 
-_ONE_DAY = timedelta(days=1)
-_DAYS_BY_HAND = 30
 _TRAILING_DAYS = 60
 _PAGE = 500
 _SHOWN_VIOLATIONS = 5
@@ -48,43 +42,46 @@ _COMPARED = ("status", *PARAMETER_UNITS)
 class Subject:
     """What one check looks at: a token of an instrument over some days."""
 
-    store: MarketStore
-    settings: AnalyticsSettings
-    instance: dg.DagsterInstance
+    run: StageRun
     key: dg.AssetKey
     instrument: Instrument
-    days: list[date]
     market: Market
 
     def rows(self, frame: Frame, days_before: int = 0) -> pd.DataFrame:
         """Return the stored rows of these days, and of some days before them."""
-        start, end = day_start(self.days[0] - days_before * _ONE_DAY), day_start(self.days[-1]) + _ONE_DAY
-        return self.store.results.read(frame, start, end, self.market.market_id, self.market.token_id)
+        start, end = self.window
+        start -= timedelta(days=days_before)
+        return self.run.store.results.read(frame, start, end, self.market.market_id, self.market.token_id)
+
+    @property
+    def window(self) -> tuple[datetime, datetime]:
+        """Start and end of these days."""
+        return day_start(self.run.days[0]), day_start(self.run.days[-1]) + timedelta(days=1)
 
 
 Question = Callable[[Subject], Violations]
 
 
 def _bars(of: Subject) -> Violations:
-    start, end = day_start(of.days[0]), day_start(of.days[-1]) + _ONE_DAY
-    tape = of.store.reader.bars(of.market.market_id, of.market.token_id, start, end, "1d")
+    tape = of.run.store.reader.bars(of.market.market_id, of.market.token_id, *of.window, "1d")
     return conditions.check_bars(of.rows(result_frames.VWAP_BARS), tape)
 
 
 def _statistics(of: Subject) -> Violations:
-    coverage = of.settings.calibration.min_coverage
+    coverage = of.run.settings.calibration.min_coverage
     rows = of.rows(result_frames.IMPACT_STATISTICS)
     return conditions.check_statistics(rows, min_coverage=coverage, day_length_s=SECONDS_PER_DAY)
 
 
 def _parameters(of: Subject) -> Violations:
     trailing = of.rows(result_frames.ALMGREN_CHRISS_PARAMETERS, days_before=_TRAILING_DAYS)
-    rows = trailing[trailing["timestamp"] >= day_start(of.days[0])]
+    rows = trailing[trailing["timestamp"] >= of.window[0]]
     found = conditions.check_parameters(rows, trailing)
     if of.instrument.market_id is None:
         # The history of a series is a table of its markets, not numbers that could be compared.
         return found
-    return joined([found, conditions.check_history(rows, shown_parameters(of.instance, of.key, of.days))])
+    shown = shown_parameters(of.run.context.instance, of.key, of.run.days)
+    return joined([found, conditions.check_history(rows, shown)])
 
 
 def _plans(of: Subject) -> Violations:
@@ -95,42 +92,39 @@ def _simulations(of: Subject) -> Violations:
     return conditions.check_simulations(of.rows(result_frames.EXECUTION_SIMULATIONS))
 
 
-_QUESTIONS: dict[Stage, tuple[str, Question, str]] = {
-    VWAP_BARS: ("bars_add_up", _bars, "VWAP within low..high; volume and trades equal the tape's; late data"),
-    IMPACT_STATISTICS: ("day_is_covered", _statistics, "Sums are finite and of the right sign; coverage of the day"),
-    PARAMETERS: (
-        "parameters_are_sound",
-        _parameters,
-        "Identified, finite, positive, gamma below 2 b, interval width, drift; history here equals the result table",
-    ),
-    PLANS: ("plans_sum_to_the_order", _plans, "Slices sum to the order, cost parts add up, nothing looks ahead"),
-    SIMULATIONS: ("replays_conserve", _simulations, "Fills, filled and ordered agree; parameters known before the day"),
+_QUESTIONS: dict[str, Question] = {
+    VWAP_BARS.check: _bars,
+    IMPACT_STATISTICS.check: _statistics,
+    PARAMETERS.check: _parameters,
+    PLANS.check: _plans,
+    SIMULATIONS.check: _simulations,
 }
 
 
-def build_stage_checks(stage: Stage, instruments: Sequence[Instrument], suffix: str) -> dg.AssetChecksDefinition:
-    """Return the check of every instrument of a stage, as one step."""
-    name, question, description = _QUESTIONS[stage]
-    by_key = {asset_key(instrument.name, stage.name): instrument for instrument in instruments}
-    specs = [dg.AssetCheckSpec(name, asset=key, description=description) for key in by_key]
+def conclude(run: StageRun, stage: Stage) -> Iterator[StageEvent]:
+    """Yield a stage's refused assets and the results of its checks, then fail it when an instrument failed.
 
-    @dg.multi_asset_check(name=f"{stage.name}_checks{suffix}", specs=specs, can_subset=True)
-    def stage_checks(
-        context: dg.AssetCheckExecutionContext, store: MarketStoreResource, settings: SettingsResource
-    ) -> Iterator[dg.AssetCheckResult]:
-        analytics = settings.load().analytics
-        days = checked_days(context.run, today=datetime.now(UTC).date())
-        known = known_markets(context.op_execution_context, store.reader)
-        asked = {check.asset_key for check in context.selected_asset_check_keys}
-        for key, instrument in by_key.items():
-            if key not in asked:
-                continue
-            looked_at = partial(Subject, store.opened, analytics, context.instance, key, instrument, days)
-            with retried(context.op_execution_context):
-                found = examine(known, instrument, looked_at, question)
-            yield check_result(key, name, found)
+    Raises
+    ------
+    dagster.Failure
+        At least one instrument failed.
+    """
+    yield from run.refusals()
+    asked = {check.asset_key for check in run.context.selected_asset_check_keys}
+    for key, instrument in run.instruments.items():
+        if key in asked:
+            with retried(run.context):
+                found = examine(run, key, instrument, _QUESTIONS[stage.check])
+            yield check_result(key, stage.check, found)
+    run.raise_failures()
 
-    return stage_checks
+
+def examine(run: StageRun, key: dg.AssetKey, instrument: Instrument, question: Question) -> Violations:
+    """Return what is wrong with an instrument's rows, over all its markets."""
+    try:
+        return joined([question(Subject(run, key, instrument, one)) for one in markets_of(run.known, instrument)])
+    except DataError as error:
+        return Violations(warnings=[f"refused: {error}"])
 
 
 def build_table_checks() -> dg.AssetChecksDefinition:
@@ -152,26 +146,6 @@ def build_table_checks() -> dg.AssetChecksDefinition:
                 yield check_result(dg.AssetKey(state.table), "table_is_live", conditions.check_table(state))
 
     return table_checks
-
-
-def checked_days(run: dg.DagsterRun, *, today: date) -> list[date]:
-    """Return the days of the run, or the last 30 complete ones when it has none (a check started by hand)."""
-    tags = run.tags
-    first = tags.get("dagster/partition") or tags.get("dagster/asset_partition_range_start")
-    last = tags.get("dagster/partition") or tags.get("dagster/asset_partition_range_end")
-    if first and last:
-        return days_of(first, last)
-    return [today - n * _ONE_DAY for n in range(_DAYS_BY_HAND, 0, -1)]
-
-
-def examine(
-    known: Sequence[Market], instrument: Instrument, looked_at: Callable[[Market], Subject], question: Question
-) -> Violations:
-    """Return what is wrong with an instrument's rows, over all its markets."""
-    try:
-        return joined([question(looked_at(market)) for market in markets_of(known, instrument)])
-    except DataError as error:
-        return Violations(warnings=[f"refused: {error}"])
 
 
 def joined(parts: Sequence[Violations]) -> Violations:

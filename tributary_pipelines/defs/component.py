@@ -16,12 +16,11 @@ from tributary_pipelines.defs.assets.calibration import build_impact_statistics,
 from tributary_pipelines.defs.assets.market_data import build_market_data
 from tributary_pipelines.defs.assets.planning import build_execution_plans
 from tributary_pipelines.defs.assets.simulation import build_execution_simulations
-from tributary_pipelines.defs.checks import build_stage_checks, build_table_checks
+from tributary_pipelines.defs.checks import build_table_checks
 from tributary_pipelines.defs.jobs import build_observation, build_recalibration
 from tributary_pipelines.defs.resources import resources_for
 from tributary_pipelines.defs.schedules import build_daily_recalibration, build_hourly_observation
 from tributary_pipelines.defs.sensors import build_parameters_sensor
-from tributary_pipelines.defs.stages import STAGES
 
 _BUILDERS = (
     build_vwap_bars,
@@ -115,7 +114,6 @@ def _of_instruments(settings: Settings, instruments: Sequence[Instrument], suffi
     daily = build_recalibration(instruments, suffix)
     return dg.Definitions(
         assets=[build(instruments, settings, suffix) for build in _BUILDERS],
-        asset_checks=[build_stage_checks(stage, instruments, suffix) for stage in STAGES],
         jobs=[daily],
         schedules=[build_daily_recalibration(daily, settings, suffix)],
         sensors=[build_parameters_sensor(instruments, suffix, is_running=settings.analytics.enabled)],

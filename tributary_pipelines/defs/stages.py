@@ -25,12 +25,14 @@ _PATIENCE = timedelta(hours=3)
 
 @dataclass(frozen=True, slots=True)
 class Stage:
-    """One computing stage; ``window`` maps its day to the days of the stage it stands on."""
+    """One computing stage, the stage and the tables it stands on, and its check."""
 
     name: str
     description: str
     kinds: frozenset[str]
     code_version: str
+    check: str
+    check_description: str
     tables: tuple[str, ...] = ()
     upstream: str | None = None
 
@@ -42,6 +44,8 @@ VWAP_BARS = Stage(
     " blended. An interval without a trade has no row; a day without trades has no bars.",
     frozenset({"table"}),
     BARS_CODE_VERSION,
+    "bars_add_up",
+    "VWAP within low..high; volume and trades equal the tape's; late data",
     tables=("trades", "markets"),
 )
 IMPACT_STATISTICS = Stage(
@@ -52,6 +56,8 @@ IMPACT_STATISTICS = Stage(
     " data has no row.",
     frozenset({"numpy"}),
     impact_statistics.CODE_VERSION,
+    "day_is_covered",
+    "Sums are finite and of the right sign; coverage of the day",
     tables=("trades", "orderbook_snapshots", "markets"),
 )
 PARAMETERS = Stage(
@@ -62,6 +68,8 @@ PARAMETERS = Stage(
     " data cannot identify them: then there are no numbers, and a warning check says so.",
     frozenset({"numpy"}),
     parameters.CODE_VERSION,
+    "parameters_are_sound",
+    "Identified, finite, positive, gamma below 2 b, interval width, drift; history here equals the result table",
     upstream="impact_statistics",
 )
 PLANS = Stage(
@@ -71,6 +79,8 @@ PLANS = Stage(
     " Refused parameters give refused plans with the same reasons.",
     frozenset({"numpy"}),
     plan.CODE_VERSION,
+    "plans_sum_to_the_order",
+    "Slices sum to the order, cost parts add up, nothing looks ahead",
     upstream="almgren_chriss_parameters",
 )
 SIMULATIONS = Stage(
@@ -80,6 +90,8 @@ SIMULATIONS = Stage(
     " simulated cost. Without parameters the book is still walked, and what needs them is null.",
     frozenset({"numpy"}),
     engine.CODE_VERSION,
+    "replays_conserve",
+    "Fills, filled and ordered agree; parameters known before the day",
     tables=("trades", "orderbook_snapshots", "markets"),
     upstream="almgren_chriss_parameters",
 )
@@ -108,6 +120,11 @@ def stage_asset(
     return dg.multi_asset(
         name=f"{stage.name}{suffix}",
         specs=stage_specs(stage, instruments, settings),
+        # In the same step: Dagster copies a step of checks alone once for each of its checks when it loads.
+        check_specs=[
+            dg.AssetCheckSpec(stage.check, asset=key, description=stage.check_description)
+            for key in asset_keys(instruments, [stage])
+        ],
         can_subset=True,
         backfill_policy=dg.BackfillPolicy.single_run(),
     )

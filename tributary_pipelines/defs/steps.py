@@ -3,47 +3,32 @@
 A DataError is a refusal: the data cannot answer, the asset is materialised with status refused and the reason. A
 StorageError ends the attempt and the step is tried again, because the store is everybody's. Any other error fails its
 own instrument; the rest go on, and the step fails at the end with the list.
-
 """
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from datetime import date, timedelta
+from dataclasses import dataclass, field
+from datetime import UTC, date, datetime, timedelta
 
 import dagster as dg
 import pandas as pd
 
 from tributary_pipelines.core.errors import DataError, StorageError
 from tributary_pipelines.core.models import Market
-from tributary_pipelines.core.settings import Instrument
+from tributary_pipelines.core.settings import AnalyticsSettings, Instrument
 from tributary_pipelines.core.units import day_start
 from tributary_pipelines.defs.metadata import table, to_metadata
 from tributary_pipelines.defs.partitions import days_of
+from tributary_pipelines.defs.resources import MarketStoreResource, SettingsResource
 from tributary_pipelines.flows.calibration import fingerprint_of
-from tributary_pipelines.storage.base import MarketDataReader, ResultDay
+from tributary_pipelines.storage.base import MarketStore, ResultDay
 
 #: A server that restarts is back within these waits, 30 s in all.
 RETRY_WAITS_S = (2, 4, 8, 16)
+_DAYS_BY_HAND = 30
 
-
-def days_of_run(context: dg.AssetExecutionContext) -> list[date]:
-    """Return the days that a run materialises."""
-    keys = context.partition_key_range
-    return days_of(keys.start, keys.end)
-
-
-def selected(
-    context: dg.AssetExecutionContext, instruments: Mapping[dg.AssetKey, Instrument]
-) -> Iterator[tuple[dg.AssetKey, Instrument]]:
-    """Return the selected assets and their instruments, in the order of the settings."""
-    chosen = context.selected_asset_keys
-    return ((key, instrument) for key, instrument in instruments.items() if key in chosen)
-
-
-def known_markets(context: dg.AssetExecutionContext | dg.OpExecutionContext, reader: MarketDataReader) -> list[Market]:
-    """Return every token of the store, read once for a step."""
-    with retried(context):
-        return reader.markets()
+#: What the step of a stage yields.
+StageEvent = dg.MaterializeResult[None] | dg.AssetCheckResult
 
 
 def markets_of(known: Sequence[Market], instrument: Instrument) -> list[Market]:
@@ -98,64 +83,103 @@ def retried(context: dg.AssetExecutionContext | dg.OpExecutionContext) -> Iterat
         raise dg.Failure(f"the store failed {attempt + 1} times: {error}", allow_retries=False) from error
 
 
-class Outcomes:
-    """What became of the instruments of a step that could not be computed."""
+@dataclass(slots=True)
+class StageRun:
+    """One attempt at a stage: what was asked for, and what became of the instruments that could not be computed.
 
-    def __init__(self, context: dg.AssetExecutionContext) -> None:
-        self._context = context
-        self._refused: dict[dg.AssetKey, str] = {}
-        self._failed: dict[str, str] = {}
+    Parameters
+    ----------
+    known
+        Every token of the store, read once.
+    days
+        The days of the run; the last 30 complete ones when it has none (a check started by hand).
+    """
+
+    context: dg.AssetExecutionContext
+    store: MarketStore
+    settings: AnalyticsSettings
+    instruments: Mapping[dg.AssetKey, Instrument]
+    known: list[Market]
+    days: list[date]
+    refused: dict[dg.AssetKey, str] = field(default_factory=dict)
+    failed: dict[str, str] = field(default_factory=dict)
+
+    def selected(self) -> Iterator[tuple[dg.AssetKey, Instrument]]:
+        """Return the selected assets and their instruments, in the order of the settings."""
+        chosen = self.context.selected_asset_keys
+        return ((key, instrument) for key, instrument in self.instruments.items() if key in chosen)
 
     @contextmanager
     def of(self, key: dg.AssetKey, instrument: Instrument) -> Iterator[None]:
         """Record a refusal or a failure of one instrument and let the others go on; see ``retried`` for the store."""
-        with retried(self._context):
+        with retried(self.context):
             try:
                 yield
             except StorageError:
                 raise
             except DataError as error:
-                self._refused[key] = str(error)
+                self.refused[key] = str(error)
             except Exception as error:
-                # Recorded here and raised by settle, whatever it is: one instrument's failure is its own.
-                self._context.log.error(f"{instrument.name}: {error}", exc_info=error)
-                self._failed[instrument.name] = f"{type(error).__name__}: {error}"
+                # Recorded here and raised when the stage is concluded: one instrument's failure is its own.
+                self.context.log.error(f"{instrument.name}: {error}", exc_info=error)
+                self.failed[instrument.name] = f"{type(error).__name__}: {error}"
 
-    def settle(self) -> Iterator[dg.MaterializeResult]:  # type: ignore[type-arg]
-        """Yield the refused assets with their reasons, then fail the step when an instrument failed.
+    def describe(self, key: dg.AssetKey, values: Mapping[date, Mapping[str, object]]) -> None:
+        """Give each day of an asset its own metadata; a range of days would else show the same numbers every day."""
+        for day, own in values.items():
+            self.context.add_asset_metadata(to_metadata(own), asset_key=key, partition_key=day.isoformat())
+
+    def result_days(self, markets: Sequence[Market]) -> list[ResultDay]:
+        """Return every day of these markets, the units that are replaced in a result table."""
+        return [ResultDay(market.market_id, market.token_id, day) for market in markets for day in self.days]
+
+    def refusals(self) -> Iterator[StageEvent]:
+        """Yield the refused assets with their reasons."""
+        for key, reason in self.refused.items():
+            yield dg.MaterializeResult(key, metadata=to_metadata({"status": "refused", "reasons": reason}))
+
+    def raise_failures(self) -> None:
+        """Fail the step when an instrument failed.
 
         Raises
         ------
         dagster.Failure
             At least one instrument failed; the reasons are listed.
         """
-        for key, reason in self._refused.items():
-            yield dg.MaterializeResult(key, metadata=to_metadata({"status": "refused", "reasons": reason}))
-        if self._failed:
-            listed = "; ".join(f"{name}: {reason}" for name, reason in self._failed.items())
+        if self.failed:
+            listed = "; ".join(f"{name}: {reason}" for name, reason in self.failed.items())
             raise dg.Failure(
-                f"{len(self._failed)} instruments failed, the others are materialised. {listed}",
-                metadata={"failed": table(pd.DataFrame(self._failed.items(), columns=["instrument", "reason"]))},
+                f"{len(self.failed)} instruments failed, the others are materialised. {listed}",
+                metadata={"failed": table(pd.DataFrame(self.failed.items(), columns=["instrument", "reason"]))},
                 allow_retries=False,
             )
 
 
-def describe_days(
-    context: dg.AssetExecutionContext, key: dg.AssetKey, days: Mapping[date, Mapping[str, object]]
-) -> None:
-    """Give each day of an asset its own metadata; a run over a range would else show every day the same numbers."""
-    for day, values in days.items():
-        context.add_asset_metadata(to_metadata(values), asset_key=key, partition_key=day.isoformat())
+def begin(
+    context: dg.AssetExecutionContext,
+    store: MarketStoreResource,
+    settings: SettingsResource,
+    instruments: Mapping[dg.AssetKey, Instrument],
+) -> StageRun:
+    """Return what a stage needs to start: settings as they are now, the days of the run, the store's markets."""
+    days = days_of_run(context.run.tags, today=datetime.now(UTC).date())
+    with retried(context):
+        known = store.opened.reader.markets()
+    return StageRun(context, store.opened, settings.load().analytics, instruments, known, days)
+
+
+def days_of_run(tags: Mapping[str, str], *, today: date) -> list[date]:
+    """Return the days that a run's tags name, or the last 30 complete ones when they name none."""
+    first = tags.get("dagster/partition") or tags.get("dagster/asset_partition_range_start")
+    last = tags.get("dagster/partition") or tags.get("dagster/asset_partition_range_end")
+    if first and last:
+        return days_of(first, last)
+    return [today - timedelta(days=n) for n in range(_DAYS_BY_HAND, 0, -1)]
 
 
 def data_version(fingerprints: Iterable[object]) -> dg.DataVersion:
     """Return one data version from the fingerprints of everything an asset was made from."""
     return dg.DataVersion(fingerprint_of(*fingerprints)[:32])
-
-
-def result_days(markets: Sequence[Market], days: Sequence[date]) -> list[ResultDay]:
-    """Return every day of every market, the units that are replaced in a result table."""
-    return [ResultDay(market.market_id, market.token_id, day) for market in markets for day in days]
 
 
 def rows_of_day(rows: pd.DataFrame, day: date) -> pd.DataFrame:

@@ -9,20 +9,11 @@ import pandas as pd
 from tributary_pipelines.core import result_frames
 from tributary_pipelines.core.settings import Instrument, Settings
 from tributary_pipelines.core.units import day_start
+from tributary_pipelines.defs.checks import conclude
 from tributary_pipelines.defs.metadata import over_markets
 from tributary_pipelines.defs.resources import MarketStoreResource, SettingsResource
 from tributary_pipelines.defs.stages import VWAP_BARS, instruments_by_key, stage_asset
-from tributary_pipelines.defs.steps import (
-    Outcomes,
-    data_version,
-    days_of_run,
-    describe_days,
-    known_markets,
-    markets_of,
-    result_days,
-    rows_of_day,
-    selected,
-)
+from tributary_pipelines.defs.steps import StageEvent, begin, data_version, markets_of, rows_of_day
 from tributary_pipelines.flows.market_data import build_bars
 
 
@@ -33,19 +24,18 @@ def build_vwap_bars(instruments: Sequence[Instrument], settings: Settings, suffi
     @stage_asset(VWAP_BARS, instruments, settings, suffix)
     def vwap_bars(
         context: dg.AssetExecutionContext, store: MarketStoreResource, settings: SettingsResource
-    ) -> Iterator[dg.MaterializeResult]:  # type: ignore[type-arg]
-        width = settings.load().analytics.bar_width
-        days, outcomes = days_of_run(context), Outcomes(context)
-        known = known_markets(context, store.reader)
-        start, end = day_start(days[0]), day_start(days[-1]) + timedelta(days=1)
-        for key, instrument in selected(context, by_key):
-            with outcomes.of(key, instrument):
-                markets = markets_of(known, instrument)
-                bars = pd.concat([build_bars(store.opened, market, start, end, width) for market in markets])
-                store.results.replace_days(result_frames.VWAP_BARS, result_days(markets, days), bars)
-                describe_days(context, key, {day: describe_bars(rows_of_day(bars, day), width) for day in days})
+    ) -> Iterator[StageEvent]:
+        run = begin(context, store, settings, by_key)
+        start, end = day_start(run.days[0]), day_start(run.days[-1]) + timedelta(days=1)
+        width = run.settings.bar_width
+        for key, instrument in run.selected():
+            with run.of(key, instrument):
+                markets = markets_of(run.known, instrument)
+                bars = pd.concat([build_bars(run.store, market, start, end, width) for market in markets])
+                run.store.results.replace_days(result_frames.VWAP_BARS, run.result_days(markets), bars)
+                run.describe(key, {day: describe_bars(rows_of_day(bars, day), width) for day in run.days})
                 yield dg.MaterializeResult(key, data_version=data_version(bars.to_dict("records")))
-        yield from outcomes.settle()
+        yield from conclude(run, VWAP_BARS)
 
     return vwap_bars
 

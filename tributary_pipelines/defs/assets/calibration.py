@@ -11,22 +11,13 @@ from tributary_pipelines.analytics.optimization.impact_statistics import ImpactS
 from tributary_pipelines.analytics.optimization.parameters import AlmgrenChrissParameters
 from tributary_pipelines.core.settings import Instrument, Settings
 from tributary_pipelines.core.units import SECONDS_PER_DAY
+from tributary_pipelines.defs.checks import conclude
 from tributary_pipelines.defs.metadata import over_markets
 from tributary_pipelines.defs.resources import MarketStoreResource, SettingsResource
 from tributary_pipelines.defs.stages import IMPACT_STATISTICS, PARAMETERS, instruments_by_key, stage_asset
-from tributary_pipelines.defs.steps import (
-    Outcomes,
-    data_version,
-    days_of_run,
-    describe_days,
-    known_markets,
-    markets_of,
-    selected,
-)
+from tributary_pipelines.defs.steps import StageEvent, begin, data_version, markets_of
 from tributary_pipelines.flows.calibration import calibrate_windows, ensure_statistics, store_parameters
 from tributary_pipelines.reports.plots import impact_curve
-
-_ONE_DAY = timedelta(days=1)
 
 
 def build_impact_statistics(instruments: Sequence[Instrument], settings: Settings, suffix: str) -> dg.AssetsDefinition:
@@ -36,21 +27,20 @@ def build_impact_statistics(instruments: Sequence[Instrument], settings: Setting
     @stage_asset(IMPACT_STATISTICS, instruments, settings, suffix)
     def impact_statistics(
         context: dg.AssetExecutionContext, store: MarketStoreResource, settings: SettingsResource
-    ) -> Iterator[dg.MaterializeResult]:  # type: ignore[type-arg]
-        analytics = settings.load().analytics
-        days, outcomes = days_of_run(context), Outcomes(context)
-        known = known_markets(context, store.reader)
-        for key, instrument in selected(context, by_key):
-            with outcomes.of(key, instrument):
+    ) -> Iterator[StageEvent]:
+        run = begin(context, store, settings, by_key)
+        end = run.days[-1] + timedelta(days=1)
+        for key, instrument in run.selected():
+            with run.of(key, instrument):
                 found = [
                     statistics
-                    for market in markets_of(known, instrument)
-                    for statistics in ensure_statistics(store.opened, analytics, market, days[0], days[-1] + _ONE_DAY)
+                    for market in markets_of(run.known, instrument)
+                    for statistics in ensure_statistics(run.store, run.settings, market, run.days[0], end)
                 ]
-                by_day = {day: [one for one in found if one.day == day] for day in days}
-                describe_days(context, key, {day: describe_statistics(own) for day, own in by_day.items()})
+                by_day = {day: [one for one in found if one.day == day] for day in run.days}
+                run.describe(key, {day: describe_statistics(own) for day, own in by_day.items()})
                 yield dg.MaterializeResult(key, data_version=data_version(one.data_fingerprint for one in found))
-        yield from outcomes.settle()
+        yield from conclude(run, IMPACT_STATISTICS)
 
     return impact_statistics
 
@@ -62,22 +52,20 @@ def build_parameters(instruments: Sequence[Instrument], settings: Settings, suff
     @stage_asset(PARAMETERS, instruments, settings, suffix)
     def almgren_chriss_parameters(
         context: dg.AssetExecutionContext, store: MarketStoreResource, settings: SettingsResource
-    ) -> Iterator[dg.MaterializeResult]:  # type: ignore[type-arg]
-        analytics = settings.load().analytics
-        days, outcomes = days_of_run(context), Outcomes(context)
-        known = known_markets(context, store.reader)
-        for key, instrument in selected(context, by_key):
-            with outcomes.of(key, instrument):
+    ) -> Iterator[StageEvent]:
+        run = begin(context, store, settings, by_key)
+        for key, instrument in run.selected():
+            with run.of(key, instrument):
                 of_markets = [
-                    calibrate_windows(store.opened, analytics, market, days=days)
-                    for market in markets_of(known, instrument)
+                    calibrate_windows(run.store, run.settings, market, days=run.days)
+                    for market in markets_of(run.known, instrument)
                 ]
-                found = {day: [by_day[day] for by_day in of_markets] for day in days}
+                found = {day: [by_day[day] for by_day in of_markets] for day in run.days}
                 everything = [one for own in found.values() for one in own]
-                store_parameters(store.opened, everything)
-                describe_days(context, key, describe_parameters(found))
+                store_parameters(run.store, everything)
+                run.describe(key, describe_parameters(found))
                 yield dg.MaterializeResult(key, data_version=data_version(one.data_fingerprint for one in everything))
-        yield from outcomes.settle()
+        yield from conclude(run, PARAMETERS)
 
     return almgren_chriss_parameters
 

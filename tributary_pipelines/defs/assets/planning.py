@@ -8,20 +8,11 @@ import pandas as pd
 
 from tributary_pipelines.core.result_frames import EXECUTION_PLANS
 from tributary_pipelines.core.settings import Instrument, Settings
+from tributary_pipelines.defs.checks import conclude
 from tributary_pipelines.defs.metadata import over_markets
 from tributary_pipelines.defs.resources import MarketStoreResource, SettingsResource
 from tributary_pipelines.defs.stages import PLANS, instruments_by_key, stage_asset
-from tributary_pipelines.defs.steps import (
-    Outcomes,
-    data_version,
-    days_of_run,
-    describe_days,
-    known_markets,
-    markets_of,
-    result_days,
-    rows_of_day,
-    selected,
-)
+from tributary_pipelines.defs.steps import StageEvent, begin, data_version, markets_of, rows_of_day
 from tributary_pipelines.flows.planning import plan_standard_orders
 
 _SHOWN = ["order_id", "status", "expected_cost", "cost_std", "urgency", "risk_aversion"]
@@ -34,23 +25,21 @@ def build_execution_plans(instruments: Sequence[Instrument], settings: Settings,
     @stage_asset(PLANS, instruments, settings, suffix)
     def execution_plans(
         context: dg.AssetExecutionContext, store: MarketStoreResource, settings: SettingsResource
-    ) -> Iterator[dg.MaterializeResult]:  # type: ignore[type-arg]
-        analytics = settings.load().analytics
-        days, outcomes = days_of_run(context), Outcomes(context)
-        known = known_markets(context, store.reader)
-        for key, instrument in selected(context, by_key):
-            with outcomes.of(key, instrument):
-                markets = markets_of(known, instrument)
-                planned = [
-                    plan_standard_orders(store.opened, analytics, instrument, market, day)
+    ) -> Iterator[StageEvent]:
+        run = begin(context, store, settings, by_key)
+        for key, instrument in run.selected():
+            with run.of(key, instrument):
+                markets = markets_of(run.known, instrument)
+                of_days = [
+                    plan_standard_orders(run.store, run.settings, instrument, market, day)
                     for market in markets
-                    for day in days
+                    for day in run.days
                 ]
-                plans = pd.concat(planned)
-                store.results.replace_days(EXECUTION_PLANS, result_days(markets, days), plans)
-                describe_days(context, key, {day: describe_plans(rows_of_day(plans, day)) for day in days})
+                plans = pd.concat(of_days)
+                run.store.results.replace_days(EXECUTION_PLANS, run.result_days(markets), plans)
+                run.describe(key, {day: describe_plans(rows_of_day(plans, day)) for day in run.days})
                 yield dg.MaterializeResult(key, data_version=data_version(plans["data_fingerprint"]))
-        yield from outcomes.settle()
+        yield from conclude(run, PLANS)
 
     return execution_plans
 

@@ -8,20 +8,11 @@ import pandas as pd
 from tributary_pipelines.core.result_frames import EXECUTION_SIMULATIONS
 from tributary_pipelines.core.settings import Instrument, Settings
 from tributary_pipelines.defs.assets.planning import listed_reasons
+from tributary_pipelines.defs.checks import conclude
 from tributary_pipelines.defs.metadata import over_markets
 from tributary_pipelines.defs.resources import MarketStoreResource, SettingsResource
 from tributary_pipelines.defs.stages import SIMULATIONS, instruments_by_key, stage_asset
-from tributary_pipelines.defs.steps import (
-    Outcomes,
-    data_version,
-    days_of_run,
-    describe_days,
-    known_markets,
-    markets_of,
-    result_days,
-    rows_of_day,
-    selected,
-)
+from tributary_pipelines.defs.steps import StageEvent, begin, data_version, markets_of, rows_of_day
 from tributary_pipelines.flows.simulation import simulate_standard_orders
 
 _SHOWN = ["order_id", "status", "filled", "unfilled", "average_price", "shortfall_total", "predicted_cost"]
@@ -36,23 +27,21 @@ def build_execution_simulations(
     @stage_asset(SIMULATIONS, instruments, settings, suffix)
     def execution_simulations(
         context: dg.AssetExecutionContext, store: MarketStoreResource, settings: SettingsResource
-    ) -> Iterator[dg.MaterializeResult]:  # type: ignore[type-arg]
-        analytics = settings.load().analytics
-        days, outcomes = days_of_run(context), Outcomes(context)
-        known = known_markets(context, store.reader)
-        for key, instrument in selected(context, by_key):
-            with outcomes.of(key, instrument):
-                markets = markets_of(known, instrument)
-                replayed = [
-                    simulate_standard_orders(store.opened, analytics, instrument, market, day)
+    ) -> Iterator[StageEvent]:
+        run = begin(context, store, settings, by_key)
+        for key, instrument in run.selected():
+            with run.of(key, instrument):
+                markets = markets_of(run.known, instrument)
+                of_days = [
+                    simulate_standard_orders(run.store, run.settings, instrument, market, day)
                     for market in markets
-                    for day in days
+                    for day in run.days
                 ]
-                results = pd.concat(replayed)
-                store.results.replace_days(EXECUTION_SIMULATIONS, result_days(markets, days), results)
-                describe_days(context, key, {day: describe_simulations(rows_of_day(results, day)) for day in days})
+                results = pd.concat(of_days)
+                run.store.results.replace_days(EXECUTION_SIMULATIONS, run.result_days(markets), results)
+                run.describe(key, {day: describe_simulations(rows_of_day(results, day)) for day in run.days})
                 yield dg.MaterializeResult(key, data_version=data_version(results["result_id"]))
-        yield from outcomes.settle()
+        yield from conclude(run, SIMULATIONS)
 
     return execution_simulations
 
