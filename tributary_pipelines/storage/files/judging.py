@@ -50,13 +50,9 @@ class RowKeys:
 
     def frame(self, kept: NDArray[np.bool_]) -> pd.DataFrame:
         """Return the keys of the kept rows as the first three columns of their frame."""
-        mask = pa.array(kept)
-        columns = {
-            "timestamp": utc_timestamps(self.times),
-            "market_id": self.market_ids,
-            "token_id": self.token_ids,
-        }
-        return pd.DataFrame({name: values.filter(mask).to_pandas() for name, values in columns.items()})
+        columns = (utc_timestamps(self.times), self.market_ids, self.token_ids)
+        chosen = [values.filter(pa.array(kept)).to_pandas() for values in columns]
+        return pd.DataFrame(dict(zip(("timestamp", "market_id", "token_id"), chosen, strict=True)))
 
 
 def judge_keys(

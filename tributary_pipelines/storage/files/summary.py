@@ -1,7 +1,7 @@
 """What an import was asked, and what it answers; the counts always add up."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import asdict, dataclass, field
 from datetime import datetime
 from typing import Any
 
@@ -70,15 +70,8 @@ class ImportSummary:
 
     def to_answer(self) -> dict[str, Any]:
         """Return the answer in the keys of cli.md "Files"."""
-        return {
-            "rows_read": self.rows_read,
-            "rows_stored": self.rows_stored,
-            "rows_duplicate": self.rows_duplicate,
-            "rows_quarantined": self.rows_quarantined,
-            "quarantine": [
-                {"reason": entry.reason, "count": entry.count, "first_row": entry.first_row}
-                for entry in self.quarantine
-            ],
+        return asdict(self) | {
+            "quarantine": [asdict(entry) for entry in self.quarantine],
             "first_at": None if self.first_at is None else iso_z(self.first_at),
             "last_at": None if self.last_at is None else iso_z(self.last_at),
         }
