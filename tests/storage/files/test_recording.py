@@ -11,10 +11,11 @@ import pytest
 
 import tributary_pipelines
 from tributary_pipelines.core.frames import TRADES
-from tributary_pipelines.core.settings import Settings
+from tributary_pipelines.core.settings import Settings, StorageSettings
 from tributary_pipelines.storage.base import MarketStore
 from tributary_pipelines.storage.files import ImportOptions, import_files
 from tributary_pipelines.storage.open import open_store
+from tributary_pipelines.storage.questdb.server import ServerInfo
 
 FOLDER = Path(tributary_pipelines.__file__).parent / "data" / "btcusdt-2024-08-08"
 MARKET = "binance:BTCUSDT"
@@ -25,9 +26,13 @@ DAYS = {
 }
 
 
-@pytest.fixture(scope="module")
-def store(tmp_path_factory: pytest.TempPathFactory) -> Iterator[MarketStore]:
-    opened = open_store(Settings(folder=tmp_path_factory.mktemp("recording")))
+@pytest.fixture(scope="module", params=["duckdb", pytest.param("questdb", marks=pytest.mark.integration)])
+def store(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Iterator[MarketStore]:
+    settings = Settings(folder=tmp_path_factory.mktemp("recording"))
+    if request.param == "questdb":
+        server: ServerInfo = request.getfixturevalue("questdb_server")
+        settings = Settings(storage=StorageSettings(**server.storage_settings()))
+    opened = open_store(settings)
     for kind, name, n_rows in (
         ("markets", "markets.yaml", 1),
         ("trades", "trades.parquet", 19_904),
@@ -35,6 +40,8 @@ def store(tmp_path_factory: pytest.TempPathFactory) -> Iterator[MarketStore]:
     ):
         summary = import_files(opened, kind, [FOLDER / name], options=ImportOptions())
         assert (summary.rows_read, summary.rows_stored, summary.rows_quarantined) == (n_rows, n_rows, 0)
+        again = import_files(opened, kind, [FOLDER / name], options=ImportOptions())
+        assert (again.rows_stored, again.rows_duplicate) == (0, n_rows)
     with opened:
         yield opened
 
@@ -92,5 +99,5 @@ def test_books_are_one_a_second_and_none_is_crossed(store: MarketStore) -> None:
 
 
 def test_the_market_entry_is_the_recorded_one(store: MarketStore) -> None:
-    (entry,) = store.reader.markets()
+    (entry,) = [entry for entry in store.reader.markets() if entry.market_id == MARKET]
     assert (entry.market_id, entry.tick_size, entry.lot_size, entry.quote_currency) == (MARKET, 0.01, 0.00001, "USDT")
