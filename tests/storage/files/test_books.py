@@ -145,6 +145,14 @@ def test_levels_outside_the_declared_bounds_quarantine_the_book(tmp_path: Path) 
     assert summary.quarantine[0].reason == "a ask price is outside the declared bounds of its market"
 
 
+def test_ladders_as_repeated_texts_in_parquet(store: MemoryStore, tmp_path: Path) -> None:
+    columns = {name: pa.array([json.dumps(value)]).dictionary_encode() for name, value in LADDERS.items()}
+    keys = {name: pa.array([value]) for name, value in book().items() if name not in LADDERS}
+    pq.write_table(pa.table({**keys, **columns}), tmp_path / "b.parquet")
+    import_files(store, "books", [tmp_path / "b.parquet"], options=ImportOptions(), now=NOW)
+    assert only_row(store)["bid_prices"] == [0.5, 0.4, 0.3]
+
+
 def test_decimals_in_quotes_are_numbers(store: MemoryStore, import_text: ImportText) -> None:
     import_text("books", as_csv(book(bid_prices=["0.5"], bid_sizes=["1e1"])))
     assert (only_row(store)["bid_prices"], only_row(store)["bid_sizes"]) == ([0.5], [10])

@@ -247,6 +247,7 @@ def test_parquet_columns_that_hold_no_such_thing_are_quarantined(
     [
         ("t.csv", b"", "is empty"),
         ("t.csv", b"\n", "is empty"),
+        ("t.csv", b"time\rprice\n1,2\n", "the first line cannot be read as CSV: new-line character"),
         (
             "t.csv",
             b"timestamp,price\n",

@@ -48,6 +48,15 @@ def test_a_binance_dump_with_its_unit_given_and_a_bad_row(store: MemoryStore, im
     assert store.rows(TRADES)[-1]["side"] is None
 
 
+def test_columns_that_are_ours_already_win_over_the_dump(store: MemoryStore, import_text: ImportText) -> None:
+    ours = FUTURES.replace("is_buyer_maker", "is_buyer_maker,side,timestamp").replace(
+        "true", "true,buy,2026-03-01T00:00:00Z"
+    )
+    import_text("trades", ours, preset="binance", market="m")
+    (row,) = store.rows(TRADES)
+    assert (row["side"], row["timestamp"]) == ("buy", pd.Timestamp("2026-03-01T00:00:00Z"))
+
+
 def test_what_is_no_binance_dump_is_said(import_text: ImportText) -> None:
     with pytest.raises(ValidationError, match=r"file\.csv: a Binance trade dump has 6 or 7 columns, this file has 3"):
         import_text("trades", "1,2,3\n", preset="binance", market="m")
@@ -189,6 +198,10 @@ def test_hftbacktest_files_that_are_none_are_said(tmp_path: Path) -> None:
     np.savez(path, data=np.array([object()], dtype=object))
     with pytest.raises(ValidationError, match="not the event layout"):
         import_files(MemoryStore(), "trades", [path], options=options)
+    with zipfile.ZipFile(tmp_path / "z.npz", "w") as archive:
+        archive.writestr("data.npy", b"\x93NUMPY\x01\x00\x10\x00" + b"{'descr': \x00   " + b"x" * 10)
+    with pytest.raises(ValidationError, match="not the event layout"):
+        import_files(MemoryStore(), "trades", [tmp_path / "z.npz"], options=options)
     with pytest.raises(ValidationError, match="reads trades and books, not markets"):
         import_files(MemoryStore(), "markets", [path], options=options)
 
