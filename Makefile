@@ -46,7 +46,7 @@ bench: install ## what is measured, as ratios within one run
 	$(BIN)/python -m benchmarks
 
 screenshots: demo ## the pictures in docs/images, from the demo's UI in a real browser
-	$(BIN)/python -m docs.screenshots
+	$(BIN)/python -m docs.screenshots demo
 
 # An environment of its own: the auditor's dependencies stay out of the locked ones. What could not be looked up fails.
 audit: install ## known vulnerabilities of the locked versions (asks the package index's advisory service)

@@ -14,27 +14,38 @@ from playwright.sync_api import Page
 from tests.integration.dagster_ui import materialise_latest_day, open_browser, show_lineage, show_plots
 from tests.integration.processes import clean_environment, free_port, running, wait_until
 
-ROOT = Path(__file__).parents[1]
-IMAGES = ROOT / "docs/images"
+IMAGES = Path(__file__).parent / "images"
 INSTRUMENT = "demo_liquid"
-STAGES = ("market_data", "vwap_bars", "impact_statistics", "almgren_chriss_parameters", "execution_plans")
+PARAMETERS = "almgren_chriss_parameters"
+STAGES = ("market_data", "vwap_bars", "impact_statistics", PARAMETERS, "execution_plans", "execution_simulations")
 
 
 def take_screenshots(page: Page, address: str) -> None:
     """Visit the pages and save one picture of each."""
     show_lineage(page, address, STAGES)
-    page.screenshot(path=IMAGES / "lineage.png")
-    show_plots(page, address, f"{INSTRUMENT}/almgren_chriss_parameters", "sigma")
-    # The charts draw themselves in over a second.
-    page.wait_for_timeout(1_500)
-    page.screenshot(path=IMAGES / "parameter_history.png")
+    _save(page, "lineage")
+    page.goto(f"{address}/assets/{INSTRUMENT}/{PARAMETERS}?view=lineage&lineageScope=neighbors&lineageDepth=2")
+    page.locator("foreignObject").get_by_text("execution_plans").first.wait_for()
+    _save(page, "market_lineage")
+    show_plots(page, address, f"{INSTRUMENT}/{PARAMETERS}", "sigma")
+    page.set_viewport_size({"width": 1440, "height": 1150})
+    page.get_by_text("gamma", exact=True).first.evaluate("heading => heading.scrollIntoView({block: 'start'})")
+    _save(page, "parameter_history")
+    page.set_viewport_size({"width": 1440, "height": 900})
     materialise_latest_day(page, address, f"{INSTRUMENT}/vwap_bars")
-    page.get_by_text("Launched run").wait_for(state="hidden")
-    page.screenshot(path=IMAGES / "run.png")
+    page.reload()
+    page.get_by_text("RUN_SUCCESS").wait_for()
+    _save(page, "run")
 
 
-def main() -> int:
-    """Start the demo's UI and a browser, and take the pictures."""
+def _save(page: Page, name: str) -> None:
+    # Graphs and charts move into their places for a second.
+    page.wait_for_timeout(2_000)
+    page.screenshot(path=IMAGES / f"{name}.png")
+
+
+def main(folder: Path) -> int:
+    """Start the UI of the demo's folder and a browser, and take the pictures."""
     chromium = shutil.which("chromium") or shutil.which("chromium-browser")
     if chromium is None:
         sys.stderr.write("error: no browser on this machine; install Debian's package chromium\n")
@@ -43,8 +54,8 @@ def main() -> int:
     port = str(free_port())
     with tempfile.TemporaryDirectory() as profile:
         command = ["tributary", "ui", "--port", port]
-        demo, logs = ROOT / "demo", Path(profile)
-        with running(command, environment=clean_environment(), folder=demo, log_folder=logs) as program:
+        logs = Path(profile)
+        with running(command, environment=clean_environment(), folder=folder, log_folder=logs) as program:
             wait_until(lambda: "Tributary UI: " in program.output(), within_s=120, programs=[program])
             with open_browser(chromium, Path(profile) / "browser") as page:
                 take_screenshots(page, f"http://127.0.0.1:{port}")
@@ -52,4 +63,4 @@ def main() -> int:
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    sys.exit(main(Path(sys.argv[1])))
