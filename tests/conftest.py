@@ -1,3 +1,3 @@
 """What every test shares."""
 
-pytest_plugins = ["tests.what_cannot_run"]
+pytest_plugins = ["tests.what_cannot_run", "tests.stores"]

@@ -63,7 +63,9 @@ DUCKDB = Dialect(
 )
 QUESTDB = Dialect(
     as_long="cast({} as long)",
-    weighted="({} * (1e0 / (array_cum_sum(array_build(1, {}, 1e0)) + 0.6180267333984375)))",
+    # The running sum of an empty array is null, which no array can be multiplied with.
+    weighted="CASE WHEN array_count({}) > 0 THEN"
+    " {} * (1e0 / (array_cum_sum(array_build(1, {}, 1e0)) + 0.6180267333984375)) ELSE ARRAY[0e0] END",
     element="{x}",
     sum_of="array_sum({part})",
     divided="us / {}",

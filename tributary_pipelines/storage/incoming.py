@@ -25,7 +25,7 @@ _MAX_SHOWN = 10
 def incoming_rows(frame: Frame, rows: pd.DataFrame) -> pa.Table:
     """Return rows as an Arrow table with every column of the frame, in its stored type.
 
-    Columns that the rows lack are null; times may have any zone and are cut to microseconds.
+    Columns that the rows lack are null (a frame without rows needs none); times may have any zone and are cut to microseconds.
 
     Raises
     ------
@@ -71,7 +71,7 @@ def _checked(frame: Frame, column: Column, rows: pd.DataFrame, faults: list[str]
     wanted = stored_schema((column,)).field(0).type
     is_key = column.name in frame.key
     if column.name not in rows.columns:
-        if is_key:
+        if is_key and len(rows):
             faults.append(f"column {column.name!r} is missing")
         empty = pa.nulls(len(rows), wanted)
         return empty.fill_null(False) if column.kind == "boolean" else empty

@@ -60,27 +60,27 @@ def _compared(frame: Frame, key: tuple[str, ...], stored: str, *, has_repeats: b
     on = " AND ".join("".join(("a.", quoted(name), " = s.", quoted(name))) for name in key)
     order = (
         "row_number() OVER w = 1 AS is_first, lead(position) OVER w IS NULL AS is_last,"
-        " lag(value) OVER w AS previous, min(position) OVER w AS arrived"
+        " lag(content) OVER w AS previous, min(position) OVER w AS arrived"
         if has_repeats
-        else "true AS is_first, true AS is_last, value AS previous, position AS arrived"
+        else "true AS is_first, true AS is_last, content AS previous, position AS arrived"
     )
     window = ("WINDOW w AS (PARTITION BY", listed(key), "ORDER BY position)") if has_repeats else ()
     return " ".join(
         (
             "CREATE OR REPLACE TEMP TABLE compared AS WITH",
-            "valued AS (SELECT *,", _value(frame), "AS value FROM incoming),",
+            "valued AS (SELECT *,", _content(frame), "AS content FROM incoming),",
             "arrivals AS (SELECT *,", order, "FROM valued", *window, "),",
-            "held AS (SELECT *,", _value(frame), "AS value FROM", stored, *newest, ")",
+            "held AS (SELECT *,", _content(frame), "AS content FROM", stored, *newest, ")",
             "SELECT a.*, s.tie_rank AS stored_rank, s.timestamp AS stored_timestamp,",
-            "CASE WHEN a.is_first THEN s.timestamp IS NULL OR a.value IS DISTINCT FROM s.value",
-            "ELSE a.value IS DISTINCT FROM a.previous END AS is_change,",
-            "a.is_last AND (s.timestamp IS NULL OR a.value IS DISTINCT FROM s.value) AS is_written",
+            "CASE WHEN a.is_first THEN s.timestamp IS NULL OR a.content IS DISTINCT FROM s.content",
+            "ELSE a.content IS DISTINCT FROM a.previous END AS is_change,",
+            "a.is_last AND (s.timestamp IS NULL OR a.content IS DISTINCT FROM s.content) AS is_written",
             "FROM arrivals a LEFT JOIN held s ON", on,
         )
     )  # fmt: skip
 
 
-def _value(frame: Frame) -> str:
+def _content(frame: Frame) -> str:
     compared = (c for c in frame.columns if c.name not in (*frame.key, "received_at"))
     parts = ("".join(("coalesce(", quoted(c.name), ", [])")) if c.kind == "array" else quoted(c.name) for c in compared)
     return "".join(("row(", ", ".join(parts), ")"))

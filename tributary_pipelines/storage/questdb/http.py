@@ -7,14 +7,18 @@ are written into the query as quoted literals here and nowhere else (in QuestDB 
 import io
 import re
 from collections.abc import Mapping
+from itertools import pairwise
+from typing import Any
 
 import httpx
+import numpy as np
 import pandas as pd
 import pyarrow as pa
 import pyarrow.parquet as pq
 from questdb import Protocol, QuestDBError, Sender
 
 from tributary_pipelines.core.errors import StorageError
+from tributary_pipelines.core.frames import Column
 from tributary_pipelines.core.settings import StorageSettings
 from tributary_pipelines.storage.questdb.connection import Bound
 
@@ -144,3 +148,40 @@ def _literal(value: object) -> str:
     if isinstance(value, int) and not isinstance(value, bool):
         return str(value)
     return "".join(("'", str(value).replace("'", "''"), "'"))
+
+
+def to_send(rows: pa.Table, columns: tuple[Column, ...]) -> pd.DataFrame:
+    """Return rows as the client takes them: missing text is None, a missing number NaN or NA, an array an ndarray.
+
+    A column without any value is left out: the client cannot tell its type, and the server stores null.
+    """
+    return pd.DataFrame(
+        {
+            column.name: _values(column, rows.column(column.name))
+            for column in columns
+            if rows.column(column.name).null_count < rows.num_rows
+        }
+    )
+
+
+def _values(column: Column, values: pa.ChunkedArray) -> Any:
+    if column.kind == "array":
+        return _arrays(values)
+    if column.kind in ("symbol", "string"):
+        return pd.Series(values.to_numpy(), dtype=object)
+    if column.kind == "long":
+        return values.to_pandas(types_mapper={pa.int64(): pd.Int64Dtype()}.get)
+    if column.kind == "boolean":
+        return values.fill_null(False).to_numpy()
+    return values.to_numpy()
+
+
+def _arrays(values: pa.ChunkedArray) -> Any:
+    lists = values.combine_chunks()
+    lists = lists if isinstance(lists, pa.ListArray) else lists.chunk(0)
+    numbers = lists.values.to_numpy(zero_copy_only=False)
+    offsets, is_null = lists.offsets.to_numpy(), lists.is_null().to_numpy(zero_copy_only=False)
+    found = np.empty(len(lists), object)
+    for k, (first, last) in enumerate(pairwise(offsets)):
+        found[k] = None if is_null[k] else numbers[first:last]
+    return pd.Series(found)

@@ -24,8 +24,8 @@ from tributary_pipelines.storage.base import ResultDay, ResultStore
 from tributary_pipelines.storage.incoming import check_days, incoming_rows
 from tributary_pipelines.storage.questdb.bulk import BulkReader
 from tributary_pipelines.storage.questdb.connection import placeholders
+from tributary_pipelines.storage.questdb.http import to_send
 from tributary_pipelines.storage.questdb.layout import Layouts
-from tributary_pipelines.storage.questdb.sending import to_send
 from tributary_pipelines.storage.questdb.versions import changed_days, new_version, transactions
 from tributary_pipelines.storage.questdb.wal import wait_applied
 from tributary_pipelines.storage.schema import IS_MARKER, RUN_VERSION, listed, quoted, result_frame, versioned_columns

@@ -19,10 +19,9 @@ from tributary_pipelines.storage.base import Finding, MarketDataWriter
 from tributary_pipelines.storage.incoming import incoming_rows
 from tributary_pipelines.storage.merge import merge_rows
 from tributary_pipelines.storage.questdb.connection import QuestDBConnection, placeholders
-from tributary_pipelines.storage.questdb.http import QuestDBHttp
+from tributary_pipelines.storage.questdb.http import QuestDBHttp, to_send
 from tributary_pipelines.storage.questdb.layout import Layouts, TableLayout
 from tributary_pipelines.storage.questdb.queries import last_of_each_key
-from tributary_pipelines.storage.questdb.sending import to_send
 from tributary_pipelines.storage.questdb.wal import wait_applied
 from tributary_pipelines.storage.schema import questdb_tables, quoted, raw_columns, raw_frame
 
