@@ -98,6 +98,8 @@ def test_each_day_shows_its_own_parameters_and_they_equal_the_table(finished: Fi
 def test_only_the_last_day_of_a_range_carries_a_picture(finished: FinishedRun) -> None:
     assert "data:image/png" in metadata_of(finished.instance, "alpha", PARAMETERS.name, DAYS[-1])["impact_curve"]
     assert "impact_curve" not in metadata_of(finished.instance, "alpha", PARAMETERS.name, DAYS[-2])
+    assert "data:image/png" in metadata_of(finished.instance, "alpha", PLANS.name, DAYS[-1])["trajectory"]
+    assert "trajectory" not in metadata_of(finished.instance, "thin", PLANS.name, DAYS[-1])
 
 
 def test_a_refusal_is_shown_with_its_reason_without_numbers_and_as_a_failed_warning(finished: FinishedRun) -> None:

@@ -8,12 +8,12 @@ import dagster as dg
 import pytest
 
 from tributary_pipelines.core.settings import Instrument
+from tributary_pipelines.defs import sensors
 from tributary_pipelines.defs.sensors import (
     NewParameters,
     build_parameters_sensor,
     read_events,
     run_requests,
-    settled,
     stretches,
 )
 from tributary_pipelines.defs.stages import PARAMETERS, PLANS, SIMULATIONS, asset_key
@@ -97,29 +97,42 @@ def test_many_events_of_one_asset_are_all_read(instance: dg.DagsterInstance) -> 
 
 
 def test_events_beyond_the_limit_wait_for_the_next_tick(instance: dg.DagsterInstance) -> None:
-    keys = {asset_key(name, PARAMETERS.name): name for name in ("a", "b", "c")}
+    watched = {asset_key(name, PARAMETERS.name): name for name in ("a", "b")}
     for n in range(20):
         report(instance, "a", DAY + timedelta(days=n))
+        instance.report_runless_asset_event(dg.AssetMaterialization("elsewhere"))
         if n % 5 == 0:
             report(instance, "b", DAY + timedelta(days=n))
-    report(instance, "c", DAY)
-    cursor, seen = 0, []
-    while batch := read_events(instance, keys, cursor, limit=6):
-        cursor = batch[-1].storage_id
+    cursor, seen, n_ticks = 0, [], 0
+    while True:
+        batch, reached = read_events(instance, watched, cursor, before=time.time(), limit=6)
+        if reached == cursor:
+            break
+        cursor, n_ticks = reached, n_ticks + 1
         seen += [(event.instrument, event.day) for event in batch]
-    assert len(seen) == len(set(seen)) == 25
+    assert len(seen) == len(set(seen)) == 24
+    assert n_ticks == 8
 
 
-def test_an_event_is_left_until_it_has_settled(instance: dg.DagsterInstance) -> None:
+def test_pages_join_without_a_gap(instance: dg.DagsterInstance, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(sensors, "_PAGE", 4)
+    for n in range(12):
+        report(instance, "a", DAY + timedelta(days=n))
+    found, _ = read_events(instance, {asset_key("a", PARAMETERS.name): "a"}, 0, before=time.time())
+    assert [(event.day - DAY).days for event in found] == list(range(12))
+
+
+def test_an_event_is_left_until_it_has_settled_and_nothing_behind_it_is_passed_by(instance: dg.DagsterInstance) -> None:
     ticks = Ticks(instance, ["btc"], settle_s=60.0)
     ticks.next()
     report(instance, "btc", DAY)
+    cursor = ticks.cursor
     assert ticks.next() == []
-    assert [event.storage_id for event in settled([event(1, at=5), event(2, at=9), event(3, at=5)], before=8)] == [1]
+    assert ticks.cursor == cursor
 
 
-def event(storage_id: int, instrument: str = "a", day: date = DAY, *, at: float = 0.0) -> NewParameters:
-    return NewParameters(storage_id, instrument, day, "run", at)
+def event(storage_id: int, instrument: str = "a", day: date = DAY) -> NewParameters:
+    return NewParameters(storage_id, instrument, day, "run")
 
 
 def test_nothing_follows_a_run_that_makes_the_plans_itself(instance: dg.DagsterInstance) -> None:

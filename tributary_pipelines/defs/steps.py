@@ -26,6 +26,7 @@ from tributary_pipelines.storage.base import MarketStore, ResultDay
 #: A server that restarts is back within these waits, 30 s in all.
 RETRY_WAITS_S = (2, 4, 8, 16)
 _DAYS_BY_HAND = 30
+_MOST_WITH_PICTURES = 50
 
 #: What the step of a stage yields.
 StageEvent = dg.MaterializeResult[None] | dg.AssetCheckResult
@@ -108,6 +109,11 @@ class StageRun:
         """Return the selected assets and their instruments, in the order of the settings."""
         chosen = self.context.selected_asset_keys
         return ((key, instrument) for key, instrument in self.instruments.items() if key in chosen)
+
+    @property
+    def is_small(self) -> bool:
+        """Whether each instrument may show a picture: one is as large as twenty materialisations without."""
+        return len(self.context.selected_asset_keys) <= _MOST_WITH_PICTURES
 
     @contextmanager
     def of(self, key: dg.AssetKey, instrument: Instrument) -> Iterator[None]:

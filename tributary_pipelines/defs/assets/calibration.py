@@ -63,7 +63,7 @@ def build_parameters(instruments: Sequence[Instrument], settings: Settings, suff
                 found = {day: [by_day[day] for by_day in of_markets] for day in run.days}
                 everything = [one for own in found.values() for one in own]
                 store_parameters(run.store, everything)
-                run.describe(key, describe_parameters(found))
+                run.describe(key, describe_parameters(found, with_picture=run.is_small))
                 yield dg.MaterializeResult(key, data_version=data_version(one.data_fingerprint for one in everything))
         yield from conclude(run, PARAMETERS)
 
@@ -92,13 +92,15 @@ def describe_statistics(found: Sequence[ImpactStatistics]) -> dict[str, object]:
     )
 
 
-def describe_parameters(found: dict[date, list[AlmgrenChrissParameters]]) -> dict[date, dict[str, object]]:
-    """Return what the UI shows of each day's parameters; the last day also gets its impact curve as an image."""
+def describe_parameters(
+    found: dict[date, list[AlmgrenChrissParameters]], *, with_picture: bool
+) -> dict[date, dict[str, object]]:
+    """Return what the UI shows of each day's parameters; the last day can also show its impact curve as an image."""
     described = {
         day: over_markets([parameter_values(one) for one in own], absent="no market") for day, own in found.items()
     }
     last = max(found)
-    if len(found[last]) == 1 and found[last][0].status != "refused":
+    if with_picture and len(found[last]) == 1 and found[last][0].status != "refused":
         described[last]["impact_curve"] = impact_curve(found[last][0])
     return described
 

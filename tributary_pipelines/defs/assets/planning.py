@@ -1,19 +1,23 @@
 """The stage ``execution_plans``: trajectories of the standard orders from the parameters of the same day."""
 
-import json
 from collections.abc import Iterator, Sequence
 
 import dagster as dg
+import numpy as np
 import pandas as pd
 
+from tributary_pipelines.analytics.optimization.plan import ExecutionPlan, RiskForms
+from tributary_pipelines.analytics.optimization.strategies import ParentOrder
 from tributary_pipelines.core.result_frames import EXECUTION_PLANS
 from tributary_pipelines.core.settings import Instrument, Settings
 from tributary_pipelines.defs.checks import conclude
+from tributary_pipelines.defs.conditions import as_list
 from tributary_pipelines.defs.metadata import over_markets
 from tributary_pipelines.defs.resources import MarketStoreResource, SettingsResource
 from tributary_pipelines.defs.stages import PLANS, instruments_by_key, stage_asset
 from tributary_pipelines.defs.steps import StageEvent, begin, data_version, markets_of, rows_of_day
 from tributary_pipelines.flows.planning import plan_standard_orders
+from tributary_pipelines.reports.plots import trajectory
 
 _SHOWN = ["order_id", "status", "expected_cost", "cost_std", "urgency", "risk_aversion"]
 
@@ -37,7 +41,10 @@ def build_execution_plans(instruments: Sequence[Instrument], settings: Settings,
                 ]
                 plans = pd.concat(of_days)
                 run.store.results.replace_days(EXECUTION_PLANS, run.result_days(markets), plans)
-                run.describe(key, {day: describe_plans(rows_of_day(plans, day)) for day in run.days})
+                described = {day: describe_plans(rows_of_day(plans, day)) for day in run.days}
+                if run.is_small:
+                    described[run.days[-1]] |= trajectory_picture(rows_of_day(plans, run.days[-1]))
+                run.describe(key, described)
                 yield dg.MaterializeResult(key, data_version=data_version(plans["data_fingerprint"]))
         yield from conclude(run, PLANS)
 
@@ -63,13 +70,31 @@ def describe_plans(plans: pd.DataFrame) -> dict[str, object]:
     )
 
 
+def trajectory_picture(plans: pd.DataFrame) -> dict[str, object]:
+    """Return the picture of one planned trajectory, of a strategy that weighs risk where there is one; {} without."""
+    planned = plans[plans["status"] != "refused"].sort_values("urgency", na_position="first")
+    if planned["market_id"].nunique() != 1:
+        return {}
+    row = planned.iloc[-1]
+    order = ParentOrder(row["side"], row["shares"], row["horizon_s"], int(row["n_slices"]))
+    quantities = np.asarray(row["slice_quantities"], dtype=float)
+    drawn = ExecutionPlan(
+        strategy=row["strategy"],
+        order=order,
+        start_s=np.arange(order.n_slices) * order.horizon_s / order.n_slices,
+        quantities=quantities,
+        remaining=order.shares - np.cumsum(quantities),
+        components=None,
+        cost_variance=None,
+        risk=RiskForms(),
+        flags=(),
+        status="ok",
+        reasons=(),
+    )
+    return {"trajectory": trajectory(drawn)}
+
+
 def listed_reasons(rows: pd.DataFrame) -> list[str] | None:
     """Return the reasons of result rows, each once, None when there are none."""
-    reasons = [reason for listed in rows["reasons"] for reason in _as_list(listed)]
+    reasons = [reason for listed in rows["reasons"] for reason in as_list(listed)]
     return list(dict.fromkeys(reasons)) or None
-
-
-def _as_list(listed: object) -> list[str]:
-    if isinstance(listed, str):
-        return [str(item) for item in json.loads(listed)]
-    return [str(item) for item in listed] if isinstance(listed, list | tuple) else []
