@@ -9,7 +9,8 @@ _CANNOT = "from tests.what_cannot_run import cannot_run, need_program\n"
 
 def _run(pytester: pytest.Pytester, body: str) -> pytest.RunResult:
     pytester.makepyfile(body)
-    return pytester.runpytest_inprocess("-p", "tests.what_cannot_run", "-p", "no:cacheprovider", "-p", "no:hypothesispytest")
+    plugins = ("tests.what_cannot_run", "no:cacheprovider", "no:hypothesispytest")
+    return pytester.runpytest_inprocess(*(word for plugin in plugins for word in ("-p", plugin)))
 
 
 @pytest.fixture(autouse=True)
