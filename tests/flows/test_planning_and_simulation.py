@@ -1,5 +1,6 @@
 """Plans and replays through the store: which parameters they use, and what they say when there are none."""
 
+from dataclasses import replace
 from datetime import UTC, date, datetime, timedelta
 
 import pytest
@@ -7,7 +8,7 @@ import pytest
 from tests.flows.conftest import Desk
 from tributary_pipelines.core.errors import ConfigurationError, DataError
 from tributary_pipelines.core.requests import ExplicitParameters, PlanRequest, RiskChoice, SimulationRequest
-from tributary_pipelines.core.settings import Instrument, StandardOrder
+from tributary_pipelines.core.settings import AnalyticsSettings, Instrument, SimulationSettings, StandardOrder
 from tributary_pipelines.flows.calibration import calibrate_market, store_parameters
 from tributary_pipelines.flows.planning import plan, plan_standard_orders
 from tributary_pipelines.flows.simulation import simulate, simulate_standard_orders
@@ -65,6 +66,12 @@ def test_a_replay_without_parameters_walks_the_book_and_says_what_is_missing(own
     assert any("strategy ac needs parameters" in reason for reason in answer["reasons"])
     quantities = [fill["quantity"] for fill in answer["fills"]]
     assert sum(quantities) == pytest.approx(500, rel=1e-12)
+
+
+def test_a_slippage_multiplier_is_not_ignored_in_silence(own_desk: Desk) -> None:
+    scaled = AnalyticsSettings(simulation=SimulationSettings(slippage_multiplier=2.0))
+    answer = replay(replace(own_desk, settings=scaled))
+    assert any("slippage_multiplier 2 is not applied" in reason for reason in answer["reasons"])
 
 
 def test_an_unknown_strategy_is_an_error_even_without_parameters(own_desk: Desk) -> None:

@@ -123,6 +123,9 @@ def _replay(
     latency_s: float,
 ) -> SimulationResult:
     planned: ExecutionPlan | None = None
+    if settings.simulation.slippage_multiplier != 1:
+        given = settings.simulation.slippage_multiplier
+        reasons = (*reasons, f"slippage_multiplier {given:g} is not applied by this version; slippage is as replayed")
     if model is None and strategy_named(strategy).has_risk_aversion:
         reasons = (*reasons, f"slices: strategy {strategy} needs parameters, so they are equal")
     if model is not None:
