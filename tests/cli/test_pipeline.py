@@ -163,9 +163,11 @@ def test_the_ui_answers_on_loopback_and_ends_with_all_it_started(in_demo: Path) 
             _, alive = psutil.wait_procs(started, timeout=20)
             assert alive == []
         finally:
+            if process.poll() is None:
+                started += psutil.Process(process.pid).children(recursive=True)
+            process.kill()
             for one in (one for one in started if one.is_running()):
                 one.kill()
-            process.kill()
 
 
 @pytest.mark.usefixtures("empty")

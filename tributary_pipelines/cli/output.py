@@ -93,7 +93,9 @@ def number(value: float | None, *, digits: int = 6) -> str:
     >>> number(0.000123456789), number(None)
     ('0.000123457', '-')
     """
-    return "-" if value is None or not math.isfinite(value) else f"{value:.{digits}g}"
+    if value is None or not math.isfinite(value):
+        return "-"
+    return f"{value:,.0f}" if abs(value) >= 10**digits else f"{value:.{digits}g}"
 
 
 def print_table(to: "Console", title: str, columns: Sequence[str], rows: Iterable[Sequence[Any]]) -> None:

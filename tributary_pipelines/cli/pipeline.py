@@ -26,6 +26,8 @@ LOOPBACK = "127.0.0.1"
 _DEFAULT_PORT = 3000
 _START_LIMIT_S = 120.0
 _STOP_LIMIT_S = 60.0
+#: The services log to their stdout; ours is for the address alone.
+_STDERR = 2
 
 _UI_EXAMPLES = """
 \b
@@ -69,6 +71,7 @@ def ui(port: int | None) -> None:
         [sys.executable, "-m", "dagster", *arguments],
         env=child_environment(**variables),
         cwd=settings.folder,
+        stdout=_STDERR,
         start_new_session=True,
     )
     _serve(process, chosen)
