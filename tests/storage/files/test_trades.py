@@ -186,6 +186,16 @@ def test_a_market_with_data_and_no_entry_gets_one_of_nulls(tmp_path: Path) -> No
     assert all(entry[name] is None for name in MARKETS.column_names[3:])
 
 
+def test_entries_are_stamped_in_the_order_in_which_tokens_came(tmp_path: Path) -> None:
+    path = tmp_path / "t.csv"
+    path.write_text(HEADER + "".join(line(token_id=token, trade_id=token) for token in "zyxa"))
+    store = MemoryStore()
+    import_files(store, "trades", [path], options=ImportOptions(chunk_bytes=80), now=NOW)
+    entries = store.rows(MARKETS)
+    assert [entry["token_id"] for entry in entries] == list("zyxa")
+    assert [entry["timestamp"] for entry in entries] == [NOW + timedelta(microseconds=n) for n in range(4)]
+
+
 def test_all_rows_quarantined_is_told_apart(import_text: ImportText) -> None:
     summary = import_text("trades", HEADER + line(price=0) + line(price="x"))
     assert summary.is_all_quarantined
