@@ -20,7 +20,8 @@ Run = Callable[[str], list[tuple[Any, ...]]]
 def questdb_server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[server.ServerInfo]:
     """A QuestDB server for the whole session."""
     root = tmp_path_factory.mktemp("questdb")
-    yield server.start(root)
+    # Only in this mode a table can be suspended on request.
+    yield server.start(root, more_settings={"dev.mode.enabled": "true"})
     server.stop(root)
 
 

@@ -13,7 +13,7 @@ import secrets
 import signal
 import socket
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import ExitStack
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
@@ -57,8 +57,12 @@ class ServerInfo:
         return {"kind": "questdb", **{name: getattr(self, name) for name in names}}
 
 
-def start(root: Path, *, timeout_s: float = 60.0, memory_mb: int = 512) -> ServerInfo:
+def start(
+    root: Path, *, timeout_s: float = 60.0, memory_mb: int = 512, more_settings: Mapping[str, str] | None = None
+) -> ServerInfo:
     """Start a server in a folder, or return the one that runs there; it is ready when this returns.
+
+    ``more_settings`` go into the server's configuration as they are.
 
     Raises
     ------
@@ -75,7 +79,7 @@ def start(root: Path, *, timeout_s: float = 60.0, memory_mb: int = 512) -> Serve
     info = _planned(folder)
     try:
         (folder / "conf").mkdir(parents=True, exist_ok=True)
-        _write_private(folder / "conf" / "server.conf", "".join(_configuration(info)))
+        _write_private(folder / "conf" / "server.conf", "".join(_configuration(info, more_settings or {})))
         info = replace(info, pid=_launch(folder, java, archive, memory_mb))
         _write_private(folder / _FILE, json.dumps(asdict(info), indent=2))
     except OSError as error:
@@ -143,7 +147,7 @@ def _planned(folder: Path) -> ServerInfo:
     )
 
 
-def _configuration(info: ServerInfo) -> Iterator[str]:
+def _configuration(info: ServerInfo, more_settings: Mapping[str, str]) -> Iterator[str]:
     settings = {
         "http.bind.to": f"{_HOST}:{info.http_port}",
         "pg.net.bind.to": f"{_HOST}:{info.pg_port}",
@@ -161,6 +165,7 @@ def _configuration(info: ServerInfo) -> Iterator[str]:
         "pg.readonly.password": info.password,
         "http.user": info.http_user,
         "http.password": info.http_password,
+        **more_settings,
     }
     yield from (f"{name}={value}\n" for name, value in settings.items())
 
