@@ -103,3 +103,13 @@ def test_progress_is_told_in_order(own_desk: Desk) -> None:
     calibrate_market(own_desk.store, own_desk.settings, own_desk.market, as_of=LAST, progress=teller)
     assert told == sorted(told)
     assert pd.Index(told).is_unique
+
+
+def test_a_window_is_calibrated_from_statistics_of_the_settings_in_force_alone(own_desk: Desk) -> None:
+    end = LAST + timedelta(days=1)
+    days_read(own_desk, end)
+    other = AnalyticsSettings(calibration=CalibrationSettings(stamp_guard=5.0))
+    combined = calibrate_windows(own_desk.store, other, own_desk.market, days=[LAST])
+    assert combined[LAST].to_row() == calibrate_market(own_desk.store, other, own_desk.market, as_of=end).to_row()
+    assert combined[LAST].n_days == 4
+    assert days_read(own_desk, end, other) == []

@@ -1,6 +1,6 @@
 """Plans and replays through the store: which parameters they use, and what they say when there are none."""
 
-from dataclasses import replace
+import dataclasses
 from datetime import UTC, date, datetime, timedelta
 
 import pytest
@@ -70,7 +70,7 @@ def test_a_replay_without_parameters_walks_the_book_and_says_what_is_missing(own
 
 def test_a_slippage_multiplier_is_not_ignored_in_silence(own_desk: Desk) -> None:
     scaled = AnalyticsSettings(simulation=SimulationSettings(slippage_multiplier=2.0))
-    answer = replay(replace(own_desk, settings=scaled))
+    answer = replay(dataclasses.replace(own_desk, settings=scaled))
     assert any("slippage_multiplier 2 is not applied" in reason for reason in answer["reasons"])
 
 
@@ -113,3 +113,37 @@ def test_parameters_of_the_day_itself_never_reach_its_replay(own_desk: Desk) -> 
     after = simulate_standard_orders(own_desk.store, own_desk.settings, INSTRUMENT, own_desk.market, day)
     assert list(before["result_id"]) == list(after["result_id"])
     assert set(after["usable_from"]) == {known.usable_from}
+
+
+def test_an_order_that_does_not_fit_the_lot_is_refused_and_costs_the_others_nothing(own_desk: Desk) -> None:
+    calibrate_market(own_desk.store, own_desk.settings, own_desk.market, as_of=date(2026, 3, 4))
+    lots = own_desk.market.model_copy(update={"lot_size": 0.7})
+    orders = tuple(StandardOrder(side="buy", shares=shares, horizon=3_600, slices=2) for shares in (70, 100))
+    instrument = INSTRUMENT.model_copy(update={"orders": orders})
+    day = date(2026, 3, 4)
+    replays = simulate_standard_orders(own_desk.store, own_desk.settings, instrument, lots, day)
+    plans = plan_standard_orders(own_desk.store, own_desk.settings, instrument, lots, date(2026, 3, 3))
+    for rows in (replays, plans):
+        assert list(rows["status"]) == ["ok", "ok", "refused", "refused"]
+        assert "lot" in rows["reasons"].iloc[-1]
+
+
+def test_a_replay_displaces_quotes_by_the_slope_of_the_side_it_takes_from(own_desk: Desk) -> None:
+    found = calibrate_market(own_desk.store, own_desk.settings, own_desk.market, as_of=date(2026, 3, 4))
+    steep = dataclasses.replace(found, book_slope_buy=1e-3, book_slope_sell=found.value("book_slope"))
+    brackets = {}
+    for side in ("buy", "sell"):
+        store_parameters(own_desk.store, [found])
+        before = replay(own_desk, side=side)["bracket"]["no_refill"]["shortfall"]
+        store_parameters(own_desk.store, [steep])
+        brackets[side] = replay(own_desk, side=side)["bracket"]["no_refill"]["shortfall"] - before
+    assert brackets["buy"] > 1
+    assert abs(brackets["sell"]) < 0.5
+
+
+def test_the_first_slice_of_a_day_sees_the_book_before_midnight(own_desk: Desk) -> None:
+    at_midnight = StandardOrder(side="buy", shares=100, horizon=3_600, slices=1, start=0)
+    instrument = INSTRUMENT.model_copy(update={"orders": (at_midnight,)})
+    rows = simulate_standard_orders(own_desk.store, own_desk.settings, instrument, own_desk.market, date(2026, 3, 2))
+    answer = replay(own_desk, start=datetime(2026, 3, 2, tzinfo=UTC), shares=100, n_slices=1, strategy="twap")
+    assert list(rows["average_price"]) == [answer["average_price"]] * 2

@@ -5,11 +5,12 @@ entries and tests. Price bounds and ticks are properties of the market and are n
 """
 
 from math import isfinite
-from typing import Annotated, Literal
+from typing import Literal
 
 from pydantic import AwareDatetime, BaseModel, ConfigDict, Field, computed_field, field_validator, model_validator
 
-Positive = Annotated[float, Field(gt=0, allow_inf_nan=False)]
+from tributary_pipelines.core.fields import Positive
+
 FeeModel = Literal["none", "bps", "per_contract", "quadratic"]
 Side = Literal["buy", "sell"]
 _Ladder = tuple[tuple[Positive, Positive], ...]

@@ -8,8 +8,8 @@ from typing import Annotated, Literal
 
 from pydantic import AwareDatetime, BaseModel, ConfigDict, Field, model_validator
 
-Positive = Annotated[float, Field(gt=0, allow_inf_nan=False)]
-NonNegative = Annotated[float, Field(ge=0, allow_inf_nan=False)]
+from tributary_pipelines.core.fields import NonNegative, Positive
+
 RefillName = Literal["no_refill", "calibrated", "full_refill"]
 FillModelName = Literal["orderbook", "midpoint", "spread"]
 

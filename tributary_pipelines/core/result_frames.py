@@ -179,7 +179,7 @@ EXECUTION_SIMULATIONS = Frame(
             Column(f"shortfall_{part}", "double", "quote", f"{part} part of the implementation shortfall, + is a cost")
             for part in ("total", "delay", "spread", "temporary", "permanent", "timing", "opportunity", "fees")
         ),
-        Column("shortfall_bps", "double", "bps", "total shortfall over shares times arrival mid"),
+        Column("shortfall_bps", "double", "bps", "total shortfall over shares times decision mid"),
         Column("full_refill_shortfall", "double", "quote", "bracket: displaced quotes recover at once"),
         Column("calibrated_shortfall", "double", "quote", "bracket: they recover at the calibrated rate"),
         Column("no_refill_shortfall", "double", "quote", "bracket: they never recover"),

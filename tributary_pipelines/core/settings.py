@@ -11,34 +11,22 @@ from datetime import date
 from pathlib import Path
 from typing import Annotated, Any, Literal, TypeVar
 
-from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, SecretStr, WithJsonSchema, model_validator
+from pydantic import BaseModel, ConfigDict, Field, SecretStr, model_validator
 from pydantic import ValidationError as PydanticError
 
-from tributary_pipelines.core.errors import ConfigurationError, ValidationError
-from tributary_pipelines.core.units import SECONDS_PER_DAY, parse_duration
+from tributary_pipelines.core.errors import ConfigurationError
+from tributary_pipelines.core.fields import (
+    AllDifferent,
+    BarWidth,
+    Duration,
+    Fraction,
+    LastingDuration,
+    Port,
+    Positive,
+)
+from tributary_pipelines.core.units import SECONDS_PER_DAY
 from tributary_pipelines.core.violations import explain_violations
 from tributary_pipelines.core.yaml_text import parse_yaml
-
-
-def _seconds(value: object) -> object:
-    if not isinstance(value, str):
-        return value
-    try:
-        return parse_duration(value)
-    except ValidationError as error:
-        raise ValueError(str(error)) from None
-
-
-#: A duration in seconds, written ``90s 30m 1h 5d`` in YAML.
-Duration = Annotated[
-    float,
-    BeforeValidator(_seconds),
-    Field(ge=0, allow_inf_nan=False),
-    WithJsonSchema({"type": ["number", "string"], "pattern": "^[0-9]+[smhd]$"}),
-]
-Positive = Annotated[float, Field(gt=0, allow_inf_nan=False)]
-Fraction = Annotated[float, Field(gt=0, lt=1)]
-Port = Annotated[int, Field(ge=1, le=65_535)]
 
 
 class _Section(BaseModel):
@@ -89,7 +77,7 @@ class CalibrationSettings(_Section):
     recalibrate_interval_hours: Annotated[int, Field(ge=1)] = 24
     min_days: Annotated[int, Field(ge=1)] = 3
     min_coverage: Fraction = 0.8
-    eta_interval: Duration = 1_800.0
+    eta_interval: LastingDuration = 1_800.0
     stamp_guard: Duration = 10.0
 
 
@@ -98,7 +86,7 @@ class SimulationSettings(_Section):
 
     default_fill_model: Literal["orderbook", "midpoint", "spread"] = "orderbook"
     slippage_multiplier: Positive = 1.0
-    staleness_limit: Duration = 30.0
+    staleness_limit: LastingDuration = 30.0
     latency: Duration = 0.0
 
 
@@ -107,32 +95,33 @@ class StandardOrder(_Section):
 
     side: Literal["buy", "sell"]
     shares: Positive
-    horizon: Duration
+    horizon: LastingDuration
     slices: Annotated[int, Field(ge=1, le=10_000)]
     start: Duration = 43_200.0
 
     @model_validator(mode="after")
     def _must_fit_the_day(self) -> "StandardOrder":
-        if self.horizon <= 0:
-            raise ValueError("horizon must be longer than 0s")
         if self.start + self.horizon > SECONDS_PER_DAY:
             raise ValueError("start + horizon must not pass the end of the UTC day (a replay covers one day)")
         return self
 
 
+Orders = Annotated[tuple[StandardOrder, ...], AllDifferent]
+
+
 class PlanningSettings(_Section):
     """The standard orders, the strategies they are planned with and the urgency kappa T of those that have one."""
 
-    strategies: tuple[Literal["twap", "ac"], ...] = ("twap", "ac")
+    strategies: Annotated[tuple[Literal["twap", "ac"], ...], AllDifferent] = ("twap", "ac")
     urgency: Annotated[float, Field(ge=0, le=50)] = 1.0
-    orders: tuple[StandardOrder, ...] = (StandardOrder(side="buy", shares=1_000, horizon=21_600, slices=12),)
+    orders: Orders = (StandardOrder(side="buy", shares=1_000, horizon=21_600, slices=12),)
 
 
 class AnalyticsSettings(_Section):
     """Everything between market data and results."""
 
     enabled: bool = True
-    bar_width: Annotated[str, Field(pattern=r"^[1-9][0-9]{0,3}[smhd]$")] = "1m"
+    bar_width: BarWidth = "1m"
     calibration: CalibrationSettings = CalibrationSettings()
     simulation: SimulationSettings = SimulationSettings()
     planning: PlanningSettings = PlanningSettings()
@@ -166,7 +155,7 @@ class Instrument(_Section):
     market_id: str | None = None
     series_id: str | None = None
     token_id: str | None = None
-    orders: tuple[StandardOrder, ...] | None = None
+    orders: Orders | None = None
 
     @model_validator(mode="after")
     def _one_of_market_and_series(self) -> "Instrument":

@@ -21,6 +21,7 @@ from tributary_pipelines.core.units import day_start
 from tributary_pipelines.storage.base import DayFingerprint, MarketStore, ResultDay
 
 _ONE_DAY = timedelta(days=1)
+_RECENT = timedelta(days=45)
 _FIRST_DAY = datetime(1970, 1, 1, tzinfo=UTC)
 
 
@@ -125,6 +126,9 @@ def calibrate_windows(
 ) -> dict[date, AlmgrenChrissParameters]:
     """Calibrate one token for windows that end with each of these days, reading their statistics once.
 
+    Every day of the windows that holds data counts, as in ``calibrate_market``: statistics that are missing, or were
+    made from other data, settings or code, are made anew.
+
     Parameters
     ----------
     days
@@ -132,11 +136,11 @@ def calibrate_windows(
     """
     lookback = settings.calibration.default_lookback_days
     end = days[-1] + _ONE_DAY
-    stored = stored_statistics(store, market, days[0] + _ONE_DAY - timedelta(days=lookback), end)
+    known = ensure_statistics(store, settings, market, days[0] + _ONE_DAY - timedelta(days=lookback), end)
     found = {}
     for day in days:
         as_of = day + _ONE_DAY
-        own = [one for one in stored if as_of - timedelta(days=lookback) <= one.day < as_of]
+        own = [one for one in known if as_of - timedelta(days=lookback) <= one.day < as_of]
         found[day] = _calibrate(settings, market, own, as_of, lookback)
     return found
 
@@ -164,8 +168,12 @@ def store_parameters(store: MarketStore, found: Sequence[AlmgrenChrissParameters
 def parameters_as_of(store: MarketStore, market: Market, moment: datetime) -> AlmgrenChrissParameters | None:
     """Return the newest stored parameters usable at a moment (usable_from <= moment), None when there are none."""
     before = day_start(moment.astimezone(UTC).date())
-    found = _read_parameters(store, market, _FIRST_DAY, before)
-    return found[-1] if found else None
+    # Nearly always the newest is days old: years of history are read only where they are all there is.
+    for earliest in (before - _RECENT, _FIRST_DAY):
+        found = _read_parameters(store, market, earliest, before)
+        if found:
+            return found[-1]
+    return None
 
 
 def parameters_of_day(store: MarketStore, market: Market, day: date) -> AlmgrenChrissParameters | None:

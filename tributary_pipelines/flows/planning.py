@@ -8,7 +8,7 @@ from tributary_pipelines.analytics.optimization.almgren_chriss import ImpactMode
 from tributary_pipelines.analytics.optimization.parameters import AlmgrenChrissParameters
 from tributary_pipelines.analytics.optimization.plan import ExecutionPlan, plan_order, refuse_plan
 from tributary_pipelines.analytics.optimization.strategies import ParentOrder, Risk, strategy_named
-from tributary_pipelines.core.errors import ConfigurationError
+from tributary_pipelines.core.errors import ConfigurationError, ValidationError
 from tributary_pipelines.core.models import Market
 from tributary_pipelines.core.requests import ExplicitParameters, PlanRequest, RiskChoice
 from tributary_pipelines.core.result_frames import EXECUTION_PLANS
@@ -149,4 +149,9 @@ def _plan_standard(
     model, reasons = stored_model(parameters, market, order)
     if model is None:
         return refuse_plan(order, strategy=strategy, reasons=reasons)
-    return plan_order(order, model, strategy=strategy, risk=standard_risk(strategy, urgency), lot_size=market.lot_size)
+    risk = standard_risk(strategy, urgency)
+    try:
+        return plan_order(order, model, strategy=strategy, risk=risk, lot_size=market.lot_size)
+    except ValidationError as error:
+        # One order that does not fit this market (its lot, say) must not cost the others their plans.
+        return refuse_plan(order, strategy=strategy, reasons=(str(error),))

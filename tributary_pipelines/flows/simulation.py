@@ -1,5 +1,6 @@
 """Replays of one parent order on the recorded book, with the parameters known before it."""
 
+from dataclasses import replace
 from datetime import UTC, date, datetime, timedelta
 from typing import Any
 
@@ -11,6 +12,8 @@ from tributary_pipelines.analytics.optimization.plan import ExecutionPlan, plan_
 from tributary_pipelines.analytics.optimization.strategies import ParentOrder, Risk, strategy_named
 from tributary_pipelines.analytics.simulation import engine
 from tributary_pipelines.analytics.simulation.engine import SimulationResult, simulate_order
+from tributary_pipelines.analytics.simulation.result import refuse_replay
+from tributary_pipelines.core.errors import ValidationError
 from tributary_pipelines.core.frames import OrderBooks, Trades
 from tributary_pipelines.core.models import Market
 from tributary_pipelines.core.requests import FillModelName, RefillName, SimulationRequest
@@ -60,6 +63,7 @@ def simulate(store: MarketStore, settings: AnalyticsSettings, request: Simulatio
         market=market,
         order=order,
         model=model,
+        parameters=parameters,
         reasons=reasons,
         strategy=request.strategy,
         risk=risk_of(request.risk),
@@ -115,6 +119,7 @@ def _replay(
     market: Market,
     order: ParentOrder,
     model: ImpactModel | None,
+    parameters: AlmgrenChrissParameters | None,
     reasons: tuple[str, ...],
     strategy: str,
     risk: Risk | None,
@@ -135,7 +140,7 @@ def _replay(
         planned,
         books,
         trades,
-        model=model,
+        model=_of_traded_side(model, parameters, order),
         market=market,
         staleness_limit_s=settings.simulation.staleness_limit,
         latency_s=latency_s,
@@ -143,6 +148,16 @@ def _replay(
         fill_model=fill_model,
         reasons=reasons,
     )
+
+
+def _of_traded_side(
+    model: ImpactModel | None, parameters: AlmgrenChrissParameters | None, order: ParentOrder
+) -> ImpactModel | None:
+    """Return the model with the book slope of the side that the order takes from; plans use the mean of both."""
+    if model is None or parameters is None:
+        return model
+    slope = parameters.book_slope_buy if order.side == "buy" else parameters.book_slope_sell
+    return model if slope is None else replace(model, book_slope=slope)
 
 
 def simulate_standard_orders(
@@ -153,10 +168,11 @@ def simulate_standard_orders(
     The parameters are the newest of windows that end before or at 00:00 UTC of the day: nothing of the day itself.
     """
     start, end = day_start(day), day_start(day) + timedelta(days=1)
+    earliest = start - timedelta(seconds=settings.simulation.staleness_limit)
     parameters = parameters_as_of(store, market, start)
     held = store.reader.fingerprints(market.market_id, market.token_id, start, end)
     data = held[0].digest if held else None
-    books = store.reader.order_books(market.market_id, market.token_id, start, end)
+    books = store.reader.order_books(market.market_id, market.token_id, earliest, end)
     trades = store.reader.trades(market.market_id, market.token_id, start, end)
     rows = []
     for standard in standard_orders(settings, instrument):
@@ -192,20 +208,25 @@ def _simulate_standard(
     model, reasons = stored_model(parameters, market, order)
     earliest = (order.start_us or 0) - round(settings.simulation.staleness_limit * US_PER_S)
     last = (order.start_us or 0) + round(order.horizon_s * US_PER_S) + 1
-    result = _replay(
-        books.between(earliest, last),
-        trades.between(order.start_us or 0, last),
-        settings=settings,
-        market=market,
-        order=order,
-        model=model,
-        reasons=reasons,
-        strategy=strategy,
-        risk=standard_risk(strategy, settings.planning.urgency),
-        refill="calibrated",
-        fill_model=settings.simulation.default_fill_model,
-        latency_s=settings.simulation.latency,
-    )
+    try:
+        result = _replay(
+            books.between(earliest, last),
+            trades.between(order.start_us or 0, last),
+            settings=settings,
+            market=market,
+            order=order,
+            model=model,
+            parameters=parameters,
+            reasons=reasons,
+            strategy=strategy,
+            risk=standard_risk(strategy, settings.planning.urgency),
+            refill="calibrated",
+            fill_model=settings.simulation.default_fill_model,
+            latency_s=settings.simulation.latency,
+        )
+    except ValidationError as error:
+        # One order that does not fit this market (its lot, say) must not cost the others their replays.
+        result = refuse_replay(order, reasons=(str(error),))
     return {
         **result.to_row(),
         "timestamp": _released_at(order),

@@ -139,6 +139,8 @@ def _find_epsilon(found: Findings, window: WindowStatistics, market: Market) -> 
     mid, held_s = found.diagnostics["last_mid"], float(window.total("spread_s"))
     fee = found.diagnostics["fee_per_share"] = None if mid is None else market.fee_per_share(mid)
     half_spread = float(window.total("spread_time")) / held_s if held_s else None
+    if market.fee_model is None:
+        found.flags.append("fee_unknown")
     if half_spread is None or fee is None:
         found.refuse("epsilon", _no_book(window))
     elif not isfinite(half_spread + fee):

@@ -12,6 +12,7 @@ import numpy as np
 from tributary_pipelines.analytics.optimization.strategies import ParentOrder
 from tributary_pipelines.analytics.simulation.events import FillEvent
 from tributary_pipelines.analytics.simulation.metrics import OrderMids, Shortfall
+from tributary_pipelines.analytics.simulation.order_tape import life_of
 from tributary_pipelines.core.errors import SimulationError
 from tributary_pipelines.core.models import Market
 
@@ -45,6 +46,9 @@ def verify_replay(
     breaches += _overdrawn_levels(fills)
     if any(fill.snapshot_us > fill.at_us for fill in fills):
         breaches.append("a fill used a snapshot from its future")
+    start, end = life_of(order)
+    if not all(start <= fill.at_us < end for fill in fills):
+        breaches.append("a fill lies outside the order's life")
     expected = _shortfall_by_definition(order, fills, unfilled=unfilled, mids=mids, gamma=gamma, market=market)
     total = shortfall.total
     scale = order.shares * max((abs(fill.price) for fill in fills), default=1.0)

@@ -106,6 +106,8 @@ def simulate_order(
     )
     flags = (*(plan.flags if isinstance(plan, ExecutionPlan) else ()), *(flag for holds, flag in warnings if holds))
     predicted = None if model is None else cost_components(quantities, model, order.interval_days).total
+    if isinstance(plan, ExecutionPlan):
+        predicted = plan.expected_cost
     headline = replays[refill] or replays["full_refill"]
     assert headline is not None
     return _conclude(tape, replays, headline, benchmarks, predicted_cost=predicted, flags=flags, reasons=reasons)
@@ -194,6 +196,7 @@ def _conclude(
         bracket={name: None if replay is None else replay.as_member() for name, replay in replays.items()},
         predicted_cost=predicted_cost,
         benchmarks=benchmarks,
+        decision_mid=tape.mids.decision,
         no_fill_reasons=headline.no_fill_reasons,
     )
 

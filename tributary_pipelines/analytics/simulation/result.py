@@ -1,7 +1,7 @@
 """The result of a replay, and its forms for the command line and for the result table."""
 
 import json
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from math import fsum
 from typing import Any, Literal
@@ -55,6 +55,8 @@ class SimulationResult:
     predicted_cost : float or None
         Expected cost of the plan, quote currency.
     benchmarks : Benchmarks
+    decision_mid : float or None
+        Mid at the order's start, P: the base of bps.
     no_fill_reasons : tuple of (slice, reason)
         Every slice of which something stayed unfilled.
     """
@@ -69,6 +71,7 @@ class SimulationResult:
     bracket: Mapping[RefillName, BracketMember | None]
     predicted_cost: float | None
     benchmarks: Benchmarks
+    decision_mid: float | None
     no_fill_reasons: tuple[tuple[int, str], ...]
 
     @property
@@ -87,11 +90,11 @@ class SimulationResult:
         return self.benchmarks.arrival
 
     def shortfall_parts(self) -> dict[str, float | None]:
-        """Return total, the parts and the total in bps of shares times arrival mid; all None when refused."""
+        """Return total, the parts and the total in bps of shares times decision mid; all None when refused."""
         total = None if self.shortfall is None else self.shortfall.total
         bps = None
-        if total is not None and self.arrival_mid is not None:
-            bps = 1e4 * total / (self.order.shares * self.arrival_mid)
+        if total is not None and self.decision_mid is not None:
+            bps = 1e4 * total / (self.order.shares * self.decision_mid)
         return {"total": total, **{part: getattr(self.shortfall, part, None) for part in PARTS}, "total_bps": bps}
 
     def to_answer(self) -> dict[str, Any]:
@@ -153,6 +156,24 @@ class SimulationResult:
             "fill_slices": np.array([fill.slice_index for fill in self.fills], dtype=np.float64),
             "code_version": CODE_VERSION,
         }
+
+
+def refuse_replay(order: ParentOrder, *, reasons: Sequence[str]) -> SimulationResult:
+    """Return the result of an order that cannot be replayed, with the reasons."""
+    return SimulationResult(
+        order=order,
+        status="refused",
+        reasons=tuple(reasons),
+        flags=(),
+        fills=(),
+        unfilled=order.shares,
+        shortfall=None,
+        bracket=dict.fromkeys(("no_refill", "calibrated", "full_refill")),
+        predicted_cost=None,
+        benchmarks=Benchmarks(None, None, None),
+        decision_mid=None,
+        no_fill_reasons=(),
+    )
 
 
 def _answer_fill(fill: FillEvent) -> dict[str, Any]:
