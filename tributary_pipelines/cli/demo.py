@@ -123,6 +123,8 @@ def _bring_in_data(store: "MarketStore", state: dict[str, Any]) -> None:
             options=choice.options,
         )
         state["truth"][choice.market_id] = synthesize(store, request)["truth"]
+        # A store that lacked data, perhaps because its file was deleted, lacks the results too.
+        state["computed"] = None
         _save(state)
     folder = files("tributary_pipelines") / "data" / RECORDING
     for stream, name in (("markets", "markets.yaml"), ("trades", "trades.parquet"), ("books", "books.parquet")):
