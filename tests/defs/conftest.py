@@ -8,16 +8,7 @@ from pathlib import Path
 import dagster as dg
 import pytest
 
-from tests.defs.small_pipeline import opened, run, write_markets, write_settings
-
-#: What Dagster says of itself; ours are errors all the same.
-DAGSTERS_OWN = (
-    # Windows before the first partition are a beta feature that the pipeline stands on.
-    "ignore::dagster.BetaWarning",
-    "ignore:InitResourceContext.dagster_run is deprecated:DeprecationWarning",
-    "ignore:Function `JobDefinition.run_request_for_partition` is deprecated:DeprecationWarning",
-    "ignore:`parse_obj_as` is deprecated",
-)
+from tests.defs.small_pipeline import DAGSTERS_OWN, opened, run, write_markets, write_settings
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:

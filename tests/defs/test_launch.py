@@ -9,6 +9,7 @@ import pytest
 
 from tests.defs.small_pipeline import FIRST_DAY, LAST_DAY, load
 from tributary_pipelines.core.errors import CalibrationError, ConfigurationError
+from tributary_pipelines.defs import resources
 from tributary_pipelines.defs.assets import calibration
 from tributary_pipelines.defs.launch import run_range
 from tributary_pipelines.defs.stages import PARAMETERS, STAGES, asset_key
@@ -57,6 +58,18 @@ def test_a_failure_is_told_in_a_line(folder: Path, home: Path, monkeypatch: pyte
     assert line.startswith(
         "impact_statistics: 1 instruments failed, the others are materialised. alpha: CalibrationError"
     )
+
+
+def test_a_run_that_cannot_start_says_why(folder: Path, home: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def unopened(_: Any) -> Any:
+        raise ConfigurationError("storage.kind is questdb, and the package 'questdb' is not installed")
+
+    monkeypatch.setattr(resources, "open_store", unopened)
+    settings, instruments = load(folder)
+    found = run_range(settings, instruments[:1], FIRST_DAY, END, home=home, settings_file=folder)
+    assert not found.is_success
+    (line,) = found.failures
+    assert "the package 'questdb' is not installed" in line
 
 
 @pytest.mark.parametrize(

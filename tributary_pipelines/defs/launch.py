@@ -13,6 +13,7 @@ from pathlib import Path
 import dagster as dg
 from dagster._core.definitions.job_base import InMemoryJob
 from dagster._core.execution.api import execute_run_iterator
+from dagster._utils.error import SerializableErrorInfo
 
 from tributary_pipelines.core.errors import ConfigurationError
 from tributary_pipelines.core.settings import Instrument, Settings
@@ -113,6 +114,10 @@ def _follow(events: Iterator[dg.DagsterEvent], run_id: str, n_assets: int, progr
                 progress(len(done), n_assets, f"{stage} of {instrument}")
         elif event.is_step_failure:
             found.failures.append(_reason(event))
+        elif event.is_job_failure and not found.failures:
+            # Before any step: the store's settings cannot be used, say.
+            error = event.job_failure_data.error
+            found.failures.append(_first_cause(error) if error else event.message or "the run failed")
         found.is_success |= event.is_job_success
     return found
 
@@ -120,5 +125,10 @@ def _follow(events: Iterator[dg.DagsterEvent], run_id: str, n_assets: int, progr
 def _reason(event: dg.DagsterEvent) -> str:
     data = event.step_failure_data
     told = data.user_failure_data.description if data.user_failure_data else None
-    error = data.error.cause or data.error if data.error else None
-    return f"{event.step_key}: {told or (error.message.strip() if error else 'no reason given')}"
+    return f"{event.step_key}: {told or (_first_cause(data.error) if data.error else 'no reason given')}"
+
+
+def _first_cause(error: SerializableErrorInfo) -> str:
+    while error.cause is not None:
+        error = error.cause
+    return error.message.strip()
