@@ -25,7 +25,8 @@ _MAX_SHOWN = 10
 def incoming_rows(frame: Frame, rows: pd.DataFrame) -> pa.Table:
     """Return rows as an Arrow table with every column of the frame, in its stored type.
 
-    Columns that the rows lack are null (a frame without rows needs none); times may have any zone and are cut to microseconds.
+    Columns that the rows lack are null (a frame without rows needs none); times may have any zone and are cut to
+    microseconds.
 
     Raises
     ------

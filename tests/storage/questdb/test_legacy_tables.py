@@ -8,6 +8,7 @@ import pyarrow as pa
 import pytest
 
 from tests.stores import Run
+from tributary_pipelines.core.errors import StorageError
 from tributary_pipelines.core.frames import MARKETS, ORDERBOOK_SNAPSHOTS, TRADES
 from tributary_pipelines.core.settings import Settings, StorageSettings
 from tributary_pipelines.storage.base import MarketStore
@@ -180,21 +181,43 @@ def test_initialising_beside_it_changes_nothing_that_exists(questdb_settings: Se
         assert len(store.reader.trades("m", "t", START, END)) == 4
 
 
-def test_an_import_into_it_fits_its_columns_and_stores_once(questdb_settings: Settings, questdb_run: Run) -> None:
+def test_its_tables_are_only_read(questdb_settings: Settings, questdb_run: Run) -> None:
     _make_tables(questdb_run, "TIMESTAMP_NS")
     with open_store(questdb_settings) as store:
         store.writer.create_tables()
-        for frame, n_stored in ((TRADES, 5), (ORDERBOOK_SNAPSHOTS, 4)):
-            batches = list(store.reader.rows(frame, "m", START, END))
-            rows = pa.Table.from_batches(batches).to_pandas()
-            if frame == ORDERBOOK_SNAPSHOTS:
-                rows = rows.iloc[:4]  # the last one is damaged, and a writer refuses it
-            assert store.writer.write(frame, rows) == 0
-            assert store.writer.write(frame, rows.assign(market_id="copy")) == n_stored
-            assert store.writer.write(frame, rows.assign(market_id="copy")) == 0
-        old, new = (store.reader.order_books(m, "t", START, END) for m in ("m", "copy"))
-        np.testing.assert_array_equal(old.bid_prices[:4], new.bid_prices)
-        corrected = rows.assign(market_id="copy", ask_prices=[[0.9]] * 4, ask_sizes=[[1.0]] * 4)
-        assert store.writer.write(ORDERBOOK_SNAPSHOTS, corrected) == 4
-        assert store.reader.order_books("copy", "t", START, END).best_asks.tolist() == [0.9] * 4
+        for frame in (TRADES, ORDERBOOK_SNAPSHOTS):
+            before = questdb_run(f"SELECT count() FROM {frame.name}")
+            rows = pa.Table.from_batches(list(store.reader.rows(frame, "m", START, END))).to_pandas().iloc[:2]
+            with pytest.raises(StorageError, match=f"'{frame.name}' .* is an earlier collector's .* is only read"):
+                store.writer.write(frame, rows.assign(market_id="copy"))
+            assert questdb_run(f"SELECT count() FROM {frame.name}") == before
         assert MARKETS.name in {state.table for state in store.reader.table_states()}
+
+
+@pytest.mark.parametrize("over_http", [True, False], ids=["http", "read-only user"])
+def test_trades_without_an_id_all_count_and_broken_ones_never(
+    questdb_server: ServerInfo, questdb_run: Run, over_http: bool
+) -> None:
+    _make_tables(questdb_run, "TIMESTAMP")
+    for trade in (
+        "null, 0.50, 10.0",
+        "null, 0.50, 20.0",
+        "'', 0.50, 30.0",
+        "'n', null, 5.0",
+        "'o', 0.50, 0.0",
+        "'p', 0.50, null",
+        "'q', -0.50, 7.0",
+    ):
+        columns = "(timestamp, market_id, token_id, side, trade_id, price, size)"
+        questdb_run(f"INSERT INTO trades {columns} VALUES ('2026-01-01T11:00:00Z', 'm', 'bare', 'BUY', {trade})")
+    storage = questdb_server.storage_settings()
+    storage |= {} if over_http else {"http_user": None, "http_password": None}
+    with open_store(Settings(storage=StorageSettings(**storage))) as store:
+        assert store.reader.trades("m", "bare", START, END).sizes.tolist() == [10.0, 20.0, 30.0]
+        (bar,) = store.reader.bars("m", "bare", START, END, "1d").to_dict("records")
+        assert (bar["volume"], bar["n_trades"], bar["vwap"], bar["low"]) == (60.0, 3, 0.5, 0.5)
+        (held,) = store.reader.fingerprints("m", "bare", START, END)
+        assert held.n_trades == 3
+        messages = [found.message for found in store.reader.check() if found.subject == "trades"]
+        assert "has no DEDUP on its key; 2 repeated rows are left out" in messages
+        assert "4 rows without a positive price and size are left out" in messages

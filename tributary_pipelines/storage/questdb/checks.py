@@ -4,17 +4,17 @@ A raw table of an earlier collector is no fault: how it differs and is read all 
 """
 
 from tributary_pipelines.core.errors import StorageError
-from tributary_pipelines.core.frames import RAW_FRAMES, Column, Frame
+from tributary_pipelines.core.frames import RAW_FRAMES, TRADES, Frame
 from tributary_pipelines.core.result_frames import RESULT_FRAMES
 from tributary_pipelines.storage.base import Finding
 from tributary_pipelines.storage.questdb.connection import QuestDBConnection
 from tributary_pipelines.storage.questdb.http import QuestDBHttp
 from tributary_pipelines.storage.questdb.layout import TableLayout, probe
+from tributary_pipelines.storage.questdb.queries import NO_TRADE_ID, SOUND_TRADE
 from tributary_pipelines.storage.questdb.wal import suspended_tables
 from tributary_pipelines.storage.schema import (
     RUN_VERSION,
     listed,
-    questdb_type,
     quoted,
     raw_columns,
     versioned_columns,
@@ -59,17 +59,21 @@ def _check_raw(connection: QuestDBConnection, layout: TableLayout) -> list[Findi
     if not layout.exists:
         return [_missing(layout.frame)]
     n_rows = _count(connection, layout.frame)
-    different = _different(layout, raw_columns(layout.frame))
+    different = layout.differences(raw_columns(layout.frame))
     if not different and not layout.may_repeat_keys:
         return [Finding("ok", layout.frame.name, f"{n_rows} rows")]
     found = (
         [Finding("warning", layout.frame.name, f"{n_rows} rows, read as they are; {different}")] if different else []
     )
     if layout.may_repeat_keys and set(layout.frame.key) <= layout.types.keys():
-        n_repeated = n_rows - _count_keys(connection, layout.frame)
+        n_repeated = n_rows - _count_keys(connection, layout.frame) - _count_unkeyed(connection, layout.frame)
         found.append(
             Finding("warning", layout.frame.name, f"has no DEDUP on its key; {n_repeated} repeated rows are left out")
         )
+    n_unsound = n_rows - _count_where(connection, SOUND_TRADE) if layout.frame == TRADES else 0
+    if n_unsound:
+        unsound = f"{n_unsound} rows without a positive price and size are left out"
+        found.append(Finding("warning", TRADES.name, unsound))
     return found
 
 
@@ -77,7 +81,7 @@ def _check_result(connection: QuestDBConnection, layout: TableLayout) -> list[Fi
     frame = layout.frame
     if not layout.exists:
         return [_missing(frame)]
-    different = _different(layout, versioned_columns(frame))
+    different = layout.differences(versioned_columns(frame))
     if different or layout.key != {*frame.key, RUN_VERSION.name}:
         return [
             Finding("error", frame.name, f"does not fit ({different or 'other DEDUP keys'}); rename it and initialise")
@@ -89,20 +93,22 @@ def _missing(frame: Frame) -> Finding:
     return Finding("error", frame.name, "is missing; run 'tributary store init'")
 
 
-def _different(layout: TableLayout, columns: tuple[Column, ...]) -> str:
-    return ", ".join(
-        f"{column.name} is {layout.types.get(column.name, 'absent')}"
-        for column in columns
-        if layout.types.get(column.name) != questdb_type(column)
-    )
-
-
 def _count(connection: QuestDBConnection, frame: Frame) -> int:
     ((n_rows,),) = connection.rows(" ".join(("SELECT count() FROM", quoted(frame.name))))
     return int(n_rows)
 
 
 def _count_keys(connection: QuestDBConnection, frame: Frame) -> int:
-    keys = " ".join(("SELECT DISTINCT", listed(frame.key), "FROM", quoted(frame.name)))
+    keyed = () if frame != TRADES else ("WHERE NOT (", NO_TRADE_ID, ")")
+    keys = " ".join(("SELECT DISTINCT", listed(frame.key), "FROM", quoted(frame.name), *keyed))
     ((n_keys,),) = connection.rows(" ".join(("SELECT count() FROM (", keys, ")")))
     return int(n_keys)
+
+
+def _count_unkeyed(connection: QuestDBConnection, frame: Frame) -> int:
+    return _count_where(connection, NO_TRADE_ID) if frame == TRADES else 0
+
+
+def _count_where(connection: QuestDBConnection, condition: str) -> int:
+    ((n_rows,),) = connection.rows(" ".join(("SELECT count() FROM trades WHERE", condition)))
+    return int(n_rows)

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from tributary_pipelines.core.errors import StorageError
 from tributary_pipelines.core.frames import ORDERBOOK_SNAPSHOTS, TRADES, Column, Frame
 from tributary_pipelines.storage.questdb.connection import QuestDBConnection
-from tributary_pipelines.storage.schema import TIE_RANK, quoted
+from tributary_pipelines.storage.schema import TIE_RANK, questdb_type, quoted
 
 _NULLS = {
     "timestamp": "cast(null as long)",
@@ -60,6 +60,14 @@ class TableLayout:
     def may_repeat_keys(self) -> bool:
         """Whether rows of one key may be stored more than once."""
         return self.key != frozenset(self.frame.key)
+
+    def differences(self, columns: tuple[Column, ...]) -> str:
+        """Return in words which of these columns the table has not as we would make them; empty when none."""
+        return ", ".join(
+            f"{column.name} is {self.types.get(column.name, 'absent')}"
+            for column in columns
+            if self.types.get(column.name) != questdb_type(column)
+        )
 
     @property
     def keeps_arrival(self) -> bool:

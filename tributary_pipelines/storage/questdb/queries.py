@@ -1,7 +1,8 @@
 """SQL over a raw table as it is laid out: trades and snapshots without repeated keys, and bars.
 
 A table with DEDUP on the frame's key has nothing to remove. Without it the last row of a key counts, at the place of
-the first, as an upsert would have left it.
+the first, as an upsert would have left it; a trade without an id has no key and stands for itself. Trades whose price
+or size is null or not positive are left out, in every question alike; ``store check`` counts them.
 """
 
 import numpy as np
@@ -13,6 +14,9 @@ from tributary_pipelines.storage.arrow import LADDERS
 from tributary_pipelines.storage.questdb.layout import TableLayout
 from tributary_pipelines.storage.schema import listed
 
+#: What makes a stored trade usable; null compares as false.
+SOUND_TRADE = "price > 0 AND size > 0"
+NO_TRADE_ID = "trade_id IS NULL OR trade_id = ''"
 #: Ties of one microsecond that a bar's open and close still tell apart.
 _MAX_TIES = 8192
 
@@ -23,16 +27,23 @@ def distinct_trades(layout: TableLayout, window: str) -> str:
     plain = " ".join(
         ("timestamp, market_id, token_id, price, size,", layout.sign, "AS sign, coalesce(", tie, ", 0) AS tie_rank")
     )
+    sound = " ".join(("FROM trades", window, "AND", SOUND_TRADE))
     if not layout.may_repeat_keys or "trade_id" not in layout.types:
-        return " ".join(("SELECT", plain, "FROM trades", window))
+        return " ".join(("SELECT", plain, sound))
     over = "".join(("OVER (PARTITION BY ", listed(TRADES.key), ")"))
-    last = (" ".join(("last_value(", name, ")", over, "AS", name)) for name in ("price", "size", "sign"))
+    numbers = ("price", "size", "sign")
+    last = (" ".join(("last_value(", name, ")", over, "AS", "".join(("last_", name)))) for name in numbers)
+    own = (
+        " ".join(("CASE WHEN is_keyed THEN", "".join(("last_", name)), "ELSE", name, "END AS", name))
+        for name in numbers
+    )
     return " ".join(
         (
-            "SELECT timestamp, market_id, token_id, price, size, sign, tie_rank FROM (",
-            "SELECT timestamp, market_id, token_id,", ", ".join(last), ", tie_rank,",
+            "SELECT timestamp, market_id, token_id,", ", ".join(own), ", tie_rank FROM (",
+            "SELECT timestamp, market_id, token_id, price, size, sign, is_keyed,", ", ".join(last), ", tie_rank,",
             "row_number()", over, "AS occurrence FROM (",
-            "SELECT trade_id,", plain, "FROM trades", window, ")) WHERE occurrence = 1",
+            "SELECT trade_id, NOT (", NO_TRADE_ID, ") AS is_keyed,", plain, sound,
+            ")) WHERE occurrence = 1 OR NOT is_keyed",
         )
     )  # fmt: skip
 
@@ -50,7 +61,7 @@ def distinct_snapshots(layout: TableLayout, window: str) -> str:
 
 
 def bars_query(layout: TableLayout, window: str, width: str, width_us: int) -> str:
-    """Return the query of bars with the columns of VWAP_BARS, times as datetimes; ``width`` is whitelisted."""
+    """Return the query of bars with the columns of VWAP_BARS, times as microseconds; ``width`` is whitelisted."""
     # Where the order of arrival is stored, a tie is broken by it; else the table's own order is the order of arrival.
     rank = " ".join(
         (
@@ -65,7 +76,8 @@ def bars_query(layout: TableLayout, window: str, width: str, width_us: int) -> s
     )
     return " ".join(
         (
-            "SELECT cast(timestamp as timestamp) AS timestamp, market_id, token_id, open, high, low, close,",
+            "SELECT", layout.us, "AS timestamp, cast(market_id as string) AS market_id,",
+            "cast(token_id as string) AS token_id, open, high, low, close,",
             "notional / volume AS vwap, volume, notional, signed_volume, n_trades FROM (",
             "SELECT timestamp, market_id, token_id,", ends[0], "AS open, max(price) AS high, min(price) AS low,",
             ends[1], "AS close, sum(size) AS volume, sum(price * size) AS notional,",
@@ -76,8 +88,12 @@ def bars_query(layout: TableLayout, window: str, width: str, width_us: int) -> s
 
 
 def last_of_each_key(frame: Frame, table: pa.Table) -> pa.Table:
-    """Return a table with the last row of every key, at the place of the first."""
-    codes, uniques = pd.factorize(pd.MultiIndex.from_frame(table.select(list(frame.key)).to_pandas()))
+    """Return a table with the last row of every key, at the place of the first; trades without an id all stay."""
+    keys = table.select(list(frame.key)).to_pandas()
+    if "trade_id" in keys:
+        has_none = keys["trade_id"].isna() | (keys["trade_id"] == "")
+        keys["unkeyed"] = np.where(has_none, np.arange(len(keys)), -1)
+    codes, uniques = pd.factorize(pd.MultiIndex.from_frame(keys))
     if len(uniques) == table.num_rows:
         return table
     last = np.empty(len(uniques), np.int64)

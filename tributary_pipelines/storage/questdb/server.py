@@ -71,9 +71,12 @@ def start(
     StorageError
         The server's archive cannot be had or is not the known one, or the server does not become ready.
     """
-    running = status(root)
-    if running is not None:
-        return running
+    last = _last(root.resolve())
+    if last is not None and _is_running(last):
+        # A second server on the same folder would leave the first one running with nobody who knows it.
+        if not _wait(lambda: _answers(last), timeout_s):
+            raise StorageError(f"the QuestDB server in {last.root} (process {last.pid}) does not answer; stop it first")
+        return last
     java, archive = _java(), _archive()
     folder = root.resolve()
     info = _planned(folder)
@@ -97,7 +100,7 @@ def status(root: Path) -> ServerInfo | None:
         The folder's connection file cannot be read.
     """
     info = _last(root.resolve())
-    return info if info is not None and _is_alive(info.pid) and _answers(info) else None
+    return info if info is not None and _is_running(info) and _answers(info) else None
 
 
 def stop(root: Path, *, timeout_s: float = 60.0) -> bool:
@@ -108,8 +111,8 @@ def stop(root: Path, *, timeout_s: float = 60.0) -> bool:
     StorageError
         It has not ended in time.
     """
-    info = status(root)
-    if info is None:
+    info = _last(root.resolve())
+    if info is None or not _is_running(info):
         return False
     os.kill(info.pid, signal.SIGTERM)
     if not _wait(lambda: not _is_alive(info.pid), timeout_s):
@@ -239,6 +242,14 @@ def _answers(info: ServerInfo) -> bool:
             return connection.execute("SELECT 1").fetchone() == (1,)
     except (httpx.HTTPError, psycopg.Error):
         return False
+
+
+def _is_running(info: ServerInfo) -> bool:
+    """Whether the process of a server lives, and is not another one that was given its number."""
+    if not _is_alive(info.pid):
+        return False
+    command = Path(f"/proc/{info.pid}/cmdline")
+    return info.root in command.read_text(encoding="utf-8", errors="replace") if command.exists() else True
 
 
 def _is_alive(pid: int) -> bool:

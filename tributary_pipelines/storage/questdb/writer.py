@@ -2,10 +2,9 @@
 
 A write fetches what is stored of the same markets and times, compares (storage/merge.py) and sends only what changes
 the store, a transaction at a time; DEDUP makes a row that is sent twice harmless. It returns when its rows can be read.
-A table of an earlier collector gets the columns it has: ladders as JSON text, no order of arrival.
+A table of an earlier collector has no such DEDUP and is only ever read.
 """
 
-import json
 from datetime import datetime
 
 import duckdb
@@ -13,6 +12,7 @@ import pandas as pd
 import pyarrow as pa
 import pyarrow.compute as pc
 
+from tributary_pipelines.core.errors import StorageError
 from tributary_pipelines.core.frames import MARKETS, Frame
 from tributary_pipelines.storage.arrow import stored_schema
 from tributary_pipelines.storage.base import Finding, MarketDataWriter
@@ -21,7 +21,6 @@ from tributary_pipelines.storage.merge import merge_rows
 from tributary_pipelines.storage.questdb.connection import QuestDBConnection, placeholders
 from tributary_pipelines.storage.questdb.http import QuestDBHttp, to_send
 from tributary_pipelines.storage.questdb.layout import Layouts, TableLayout
-from tributary_pipelines.storage.questdb.queries import last_of_each_key
 from tributary_pipelines.storage.questdb.wal import wait_applied
 from tributary_pipelines.storage.schema import questdb_tables, quoted, raw_columns, raw_frame
 
@@ -49,11 +48,18 @@ class QuestDBWriter(MarketDataWriter):
         return findings
 
     def write(self, frame: Frame, rows: pd.DataFrame) -> int:
-        """Upsert rows of a raw frame on its key; return how many changed the store."""
+        """Upsert rows of a raw frame on its key; return how many changed the store.
+
+        Raises
+        ------
+        StorageError
+            The table is an earlier collector's.
+        """
         incoming = incoming_rows(raw_frame(frame), rows)
         if incoming.num_rows == 0:
             return 0
         layout = self._layouts.require(frame)
+        self._refuse_foreign(layout)
         wait_applied(self._connection, [frame.name])
         with duckdb.connect(":memory:") as memory:
             memory.register("stored", self._stored(layout, incoming))
@@ -63,6 +69,15 @@ class QuestDBWriter(MarketDataWriter):
         if merged.rows.num_rows:
             wait_applied(self._connection, [frame.name])
         return merged.n_changed
+
+    def _refuse_foreign(self, layout: TableLayout) -> None:
+        different = layout.differences(raw_columns(layout.frame))
+        if different or layout.may_repeat_keys:
+            raise StorageError(
+                f"table {layout.frame.name!r} of QuestDB at {self._connection.address} is an earlier collector's "
+                f"({different or 'no DEDUP on its key'}) and is only read; write into another database, or rename it "
+                "and run 'tributary store init'"
+            )
 
     def _stored(self, layout: TableLayout, incoming: pa.Table) -> pa.Table:
         frame, columns = layout.frame, raw_columns(layout.frame)
@@ -83,16 +98,12 @@ class QuestDBWriter(MarketDataWriter):
             )
             for f in schema
         ]
-        table = pa.table(arrays, schema=schema)
-        return last_of_each_key(frame, table) if layout.may_repeat_keys else table
+        return pa.table(arrays, schema=schema)
 
     def _send(self, layout: TableLayout, rows: pa.Table) -> None:
-        columns = tuple(c for c in raw_columns(layout.frame) if c.name in layout.types)
-        frame = to_send(rows, columns)
-        for column in columns:
-            if column.kind == "array" and layout.types[column.name] != "DOUBLE[]":
-                frame[column.name] = [json.dumps([] if v is None else list(v)) for v in frame[column.name]]
-        self._http.send(layout.frame.name, frame, [c.name for c in columns if layout.types[c.name] == "SYMBOL"])
+        columns = raw_columns(layout.frame)
+        symbols = [column.name for column in columns if column.kind == "symbol"]
+        self._http.send(layout.frame.name, to_send(rows, columns), symbols)
 
 
 def _text(moment: datetime) -> str:
