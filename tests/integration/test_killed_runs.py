@@ -15,6 +15,7 @@ from tests.defs.small_pipeline import DAGSTERS_OWN, DUCKDB, FIRST_DAY, opened, w
 from tests.integration.killed_runs import start_run
 from tributary_pipelines.core.result_frames import RESULT_FRAMES
 from tributary_pipelines.core.units import day_start
+from tributary_pipelines.storage.questdb import server
 from tributary_pipelines.storage.questdb.server import ServerInfo
 
 pytestmark = [pytest.mark.integration, *map(pytest.mark.filterwarnings, DAGSTERS_OWN)]
@@ -52,8 +53,8 @@ def storage(request: pytest.FixtureRequest) -> Mapping[str, object]:
     """The settings of either store."""
     if request.param == "duckdb":
         return DUCKDB
-    server: ServerInfo = request.getfixturevalue("questdb_server")
-    return server.storage_settings()
+    running: ServerInfo = request.getfixturevalue("questdb_server")
+    return running.storage_settings()
 
 
 @pytest.fixture
@@ -121,3 +122,26 @@ def test_two_runs_at_once_leave_the_rows_of_one(subjects: tuple[Subject, Subject
     found = comparable(doubled)
     for name, rows in comparable(clean).items():
         pd.testing.assert_frame_equal(found[name], rows, obj=name)
+
+
+def test_a_questdb_that_restarts_in_the_middle_of_a_run_is_waited_for(tmp_path: Path) -> None:
+    root = tmp_path / "questdb"
+    storage = server.start(root).storage_settings()
+    try:
+        clean, disturbed = make_subject(tmp_path / "clean", storage), make_subject(tmp_path / "disturbed", storage)
+        duration_s = clean.run()
+        process = start_run(disturbed.file, FIRST_DAY, LAST_DAY)
+        process.join(0.4 * duration_s)
+        assert process.exitcode is None
+        assert server.stop(root)
+        # Long enough for the run to meet the gap.
+        process.join(0.4 * duration_s)
+        assert process.exitcode is None
+        server.start(root)
+        process.join(PATIENCE_S)
+        assert process.exitcode == 0
+        found = comparable(disturbed)
+        for name, rows in comparable(clean).items():
+            pd.testing.assert_frame_equal(found[name], rows, obj=name)
+    finally:
+        server.stop(root)

@@ -9,11 +9,11 @@ from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, date, datetime, timedelta
 from pathlib import Path
+from typing import Any
 
 import dagster as dg
 from dagster._core.definitions.job_base import InMemoryJob
 from dagster._core.execution.api import execute_run_iterator
-from dagster._utils.error import SerializableErrorInfo
 
 from tributary_pipelines.core.errors import ConfigurationError
 from tributary_pipelines.core.settings import Instrument, Settings
@@ -128,7 +128,7 @@ def _reason(event: dg.DagsterEvent) -> str:
     return f"{event.step_key}: {told or (_first_cause(data.error) if data.error else 'no reason given')}"
 
 
-def _first_cause(error: SerializableErrorInfo) -> str:
+def _first_cause(error: Any) -> str:
     while error.cause is not None:
         error = error.cause
-    return error.message.strip()
+    return str(error.message).strip()
