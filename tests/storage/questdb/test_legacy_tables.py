@@ -1,5 +1,6 @@
 """A deployment of the earlier collector is read as it is: JSON ladders, stand-ins, sides in any case, no DEDUP."""
 
+import json
 from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
 
@@ -221,3 +222,28 @@ def test_trades_without_an_id_all_count_and_broken_ones_never(
         messages = [found.message for found in store.reader.check() if found.subject == "trades"]
         assert "has no DEDUP on its key; 2 repeated rows are left out" in messages
         assert "4 rows without a positive price and size are left out" in messages
+
+
+def test_every_ladder_of_text_is_read_whatever_its_digits(questdb_settings: Settings, questdb_run: Run) -> None:
+    _make_tables(questdb_run, "TIMESTAMP")
+    rng = np.random.default_rng(5)
+    ladders = [[(rng.random(10) * 60).tolist() for _ in range(4)] for _ in range(1_500)]
+    for first in range(0, len(ladders), 100):
+        values = ", ".join(
+            f"({n * 1_000_000}::timestamp, 'random', 't', 1, 2, "
+            + ", ".join(f"'{json.dumps(side)}'" for side in sides)
+            + ")"
+            for n, sides in enumerate(ladders[first : first + 100], start=first)
+        )
+        columns = "timestamp, market_id, token_id, best_bid, best_ask, bid_prices, bid_sizes, ask_prices, ask_sizes"
+        questdb_run(f"INSERT INTO orderbook_snapshots ({columns}) VALUES {values}")
+    with open_store(questdb_settings) as store:
+        start = datetime(1970, 1, 1, tzinfo=UTC)
+        books = store.reader.order_books("random", "t", start, start + timedelta(days=1))
+    for n, (bid_prices, bid_sizes, ask_prices, ask_sizes) in enumerate(ladders):
+        bids, asks = (
+            sorted(zip(bid_prices, bid_sizes, strict=True))[::-1],
+            sorted(zip(ask_prices, ask_sizes, strict=True)),
+        )
+        assert list(zip(books.bid_prices[n], books.bid_sizes[n], strict=True)) == bids
+        assert list(zip(books.ask_prices[n], books.ask_sizes[n], strict=True)) == asks
