@@ -9,6 +9,7 @@ from tributary_pipelines.core.errors import ConfigurationError, DataError
 from tributary_pipelines.core.frames import MARKETS, TRADES
 from tributary_pipelines.core.models import Market
 from tributary_pipelines.flows.market_data import default_as_of, find_market, last_complete_day, synthesize
+from tributary_pipelines.storage.base import Extent
 
 LATER = datetime(2026, 6, 1, tzinfo=UTC)
 
@@ -54,6 +55,34 @@ def test_the_last_complete_day_is_over_and_holds_data(desk: Desk) -> None:
     assert last_complete_day(desk.store.reader, desk.market, now=during) == date(2026, 3, 2)
     assert last_complete_day(desk.store.reader, desk.market, now=datetime(2026, 3, 1, 9, tzinfo=UTC)) is None
     assert default_as_of(desk.store.reader, desk.market, now=LATER) == date(2026, 3, 5)
+
+
+class Extents:
+    """A reader that knows how far one market's trades reach."""
+
+    def __init__(self, first: datetime, last: datetime) -> None:
+        self._extent = Extent(first, last, None, None)
+
+    def extent(self, market_id: str, token_id: str) -> Extent:
+        return self._extent
+
+
+@pytest.mark.parametrize(
+    ("first", "last", "day"),
+    [
+        ((1, 0, 0), (3, 23, 59), 3),
+        ((1, 0, 0), (4, 12, 0), 3),
+        ((1, 23, 54), (2, 0, 5), 1),
+        ((4, 9, 0), (4, 12, 0), 4),
+    ],
+    ids=["reaches the end", "breaks off at noon", "over midnight", "part of one day only"],
+)
+def test_a_day_counts_once_its_data_reach_its_end(
+    first: tuple[int, int, int], last: tuple[int, int, int], day: int
+) -> None:
+    reader = Extents(*(datetime(2026, 3, d, h, m, tzinfo=UTC) for d, h, m in (first, last)))
+    market = Market(market_id="m", token_id="t")
+    assert last_complete_day(reader, market, now=LATER) == date(2026, 3, day)
 
 
 def test_a_market_without_data_has_no_default_window(own_desk: Desk) -> None:

@@ -17,6 +17,7 @@ from tributary_pipelines.storage.base import MarketDataReader, MarketStore
 from tributary_pipelines.storage.rows import book_rows, trade_rows
 
 _SNAPSHOTS_A_WRITE = 50_000
+_END_OF_DAY = timedelta(minutes=5)
 
 
 def find_market(reader: MarketDataReader, market: str, token: str | None = None) -> Market:
@@ -55,14 +56,22 @@ def _choose_token(tokens: list[Market], market: str, token: str | None) -> Marke
 
 
 def last_complete_day(reader: MarketDataReader, market: Market, *, now: datetime) -> date | None:
-    """Return the last UTC day with data that is over, None when there is none."""
+    """Return the last UTC day with data that is over and whose data reach its end, None when no day is over.
+
+    Where no day's data reach its end, it is the last one with data: the calibration says what is missing.
+    """
     extent = reader.extent(market.market_id, market.token_id)
     last = [moment for moment in (extent.last_trade_at, extent.last_snapshot_at) if moment is not None]
     if not last:
         return None
-    day = min(max(last).astimezone(UTC).date(), now.astimezone(UTC).date() - timedelta(days=1))
-    first = [moment for moment in (extent.first_trade_at, extent.first_snapshot_at) if moment is not None]
-    return day if day >= min(first).astimezone(UTC).date() else None
+    moments = (extent.first_trade_at, extent.first_snapshot_at)
+    first = min(moment for moment in moments if moment is not None).astimezone(UTC).date()
+    end = min(max(last), day_start(now.astimezone(UTC).date()))
+    # The last record before midnight is rarely at midnight.
+    complete = (end + _END_OF_DAY).astimezone(UTC).date() - timedelta(days=1)
+    over = min(max(last).astimezone(UTC).date(), now.astimezone(UTC).date() - timedelta(days=1))
+    day = complete if complete >= first else over
+    return day if day >= first else None
 
 
 def default_as_of(reader: MarketDataReader, market: Market, *, now: datetime) -> date:

@@ -161,7 +161,7 @@ def test_equal_slices_keep_the_lot():
         (book(20, [], ASKS), "one_sided_book: the newest snapshot has no bids"),
         (book(20, [(0.51, 5)], ASKS), "crossed_book: best bid 0.51 is not below best ask 0.51"),
         (book(-10.5, BIDS, ASKS), "stale_book: the newest snapshot is 30.5 s old, the limit is 30 s"),
-        (book(30, BIDS, ASKS), "no_book: no snapshot was recorded before it"),
+        (book(30, BIDS, ASKS), "no_book: no snapshot within the staleness limit before it"),
     ],
 )
 def test_books_that_cannot_fill(last_book, reason):

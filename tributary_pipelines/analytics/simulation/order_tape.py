@@ -115,7 +115,7 @@ def look_up(
 def _see(books: OrderBooks, row: int, at_us: int, limit_us: int) -> MarketEvent | str:
     """Return the newest snapshot as a slice meets it, or why it cannot be traded on."""
     if row < 0:
-        return "no_book: no snapshot was recorded before it"
+        return "no_book: no snapshot within the staleness limit before it"
     snapshot_us = int(books.times[row])
     if at_us - snapshot_us > limit_us:
         age_s = (at_us - snapshot_us) / US_PER_S
