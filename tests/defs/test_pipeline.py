@@ -165,6 +165,17 @@ def test_a_rerun_changes_no_row(finished: FinishedRun, tmp_path: Path) -> None:
         pd.testing.assert_frame_equal(stored(file, frame), before[frame.name], obj=frame.name)
 
 
+def test_equal_inputs_give_equal_data_versions_and_new_ones_another(folder: Path, instance: dg.DagsterInstance) -> None:
+    for day in (FIRST_DAY, FIRST_DAY, DAYS[1]):
+        assert run(folder, instance, day, day, only=["alpha"]).success
+    for stage in STAGES:
+        records = instance.fetch_materializations(asset_key("alpha", stage.name), limit=3).records
+        tags = [record.asset_materialization.tags or {} for record in records if record.asset_materialization]
+        newest, second, first = (one["dagster/data_version"] for one in tags)
+        assert first == second != newest, stage.name
+        assert {one["dagster/code_version"] for one in tags} == {stage.code_version}
+
+
 def test_the_history_check_sees_a_table_that_was_changed_behind_dagsters_back(
     finished: FinishedRun, tmp_path: Path
 ) -> None:

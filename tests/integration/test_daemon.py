@@ -22,7 +22,7 @@ pytestmark = [pytest.mark.integration, *map(pytest.mark.filterwarnings, DAGSTERS
 ROOT = Path(__file__).parents[2]
 ONE_DAY = timedelta(days=1)
 #: A loaded machine starts the daemon in this time, before the schedule's minute comes.
-LEAD_S = 45
+LEAD_S = 30
 PATIENCE_S = 400.0
 
 
