@@ -95,6 +95,48 @@ def test_the_demo_leaves_other_folders_alone(empty: Path) -> None:
     assert "empty folder" in error_of(call("demo", "--config", "tributary.yaml"))
 
 
+@pytest.fixture
+def real(tmp_path: Path) -> Path:
+    """Settings of a store that is nobody's demo."""
+    path = tmp_path / "real.yaml"
+    path.write_text("storage: {path: real.duckdb}\n")
+    return path
+
+
+def test_the_demo_never_writes_where_the_environment_points(
+    empty: Path, real: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("TRIBUTARY_CONFIG", str(real))
+    assert str(real) in error_of(call("demo"))
+    assert list(empty.iterdir()) == [real]
+
+
+@pytest.mark.parametrize("by", ["option", "environment"])
+@pytest.mark.usefixtures("in_demo")
+def test_the_demo_again_takes_no_other_settings_either(real: Path, by: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    if by == "environment":
+        monkeypatch.setenv("TRIBUTARY_CONFIG", str(real))
+    given = ("--config", real) if by == "option" else ()
+    assert "other settings" in error_of(call("demo", *given))
+    assert not real.with_name("real.duckdb").exists()
+
+
+@pytest.mark.usefixtures("empty")
+def test_the_demo_writes_into_no_store_that_was_there() -> None:
+    call("synth", "--market", "own", "--days", 1, "--trades-per-hour", 5, "--seed", 1)
+    assert "market.duckdb" in error_of(call("demo"))
+    assert not Path(".tributary/demo.json").exists()
+
+
+@pytest.mark.usefixtures("empty")
+def test_the_demo_leaves_a_store_alone_that_its_settings_were_turned_to() -> None:
+    Path(".tributary").mkdir()
+    Path(".tributary/demo.json").write_text('{"end": "2026-03-01", "truth": {}, "computed": null}')
+    Path("tributary.yaml").write_text("storage: {path: real.duckdb}\n")
+    assert "no longer the demo's own" in error_of(call("demo"))
+    assert not Path("real.duckdb").exists()
+
+
 def test_run_is_one_run_of_the_days_that_were_asked(in_demo: Path) -> None:
     end = json.loads(Path(".tributary/demo.json").read_text())["end"]
     start = answer_of(call("analytics", "history", "--market", "demo_liquid", "--json"))[-2]["window_end"]

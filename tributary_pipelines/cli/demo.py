@@ -28,6 +28,8 @@ RECORDING = "btcusdt-2024-08-08"
 _ONE_DAY = timedelta(days=1)
 _EVER = (datetime(2000, 1, 1, tzinfo=UTC), datetime(2200, 1, 1, tzinfo=UTC))
 _STATE = Path(".tributary/demo.json")
+_SETTINGS = Path("tributary.yaml")
+_STORE = Path(".tributary/market.duckdb")
 
 
 @dataclass(frozen=True)
@@ -64,7 +66,7 @@ def demo() -> None:
     from tributary_pipelines.storage.open import open_store
 
     state = _open_folder(datetime.now(UTC))
-    settings = invocation().settings()
+    settings = _own_settings()
     with open_store(settings) as store:
         _bring_in_data(store, state)
         wanted = _fingerprint(settings, store)
@@ -82,19 +84,42 @@ def demo() -> None:
 
 def _open_folder(now: datetime) -> dict[str, Any]:
     from tributary_pipelines.core.errors import ConfigurationError
+    from tributary_pipelines.core.settings import find_settings_file
 
+    in_force = find_settings_file(invocation().config)
+    if in_force is not None and in_force.resolve() != _SETTINGS.resolve():
+        raise ConfigurationError(
+            f"--config or $TRIBUTARY_CONFIG names other settings, {in_force}; the demo brings its own: "
+            "run it without them, in an empty folder"
+        )
     if _STATE.is_file():
         state: dict[str, Any] = json.loads(_STATE.read_text(encoding="utf-8"))
         write_folder(Path(), instruments="demo_instruments.yaml")
         return state
-    taken = [name for name in ("tributary.yaml", "instruments.yaml") if Path(name).exists()]
-    if invocation().config is not None or taken:
-        what = f"{taken[0]} is there" if taken else "--config names other settings"
-        raise ConfigurationError(f"{what}, {Path.cwd()}; the demo brings its own settings: run it in an empty folder")
+    taken = [path for path in (_SETTINGS, Path("instruments.yaml"), _STORE) if path.exists()]
+    if taken:
+        raise ConfigurationError(
+            f"{taken[0]} is there, {Path.cwd()}; the demo brings its own settings and data: run it in an empty folder"
+        )
     state = {"end": now.date().isoformat(), "truth": {}, "computed": None}
     _save(state)
     write_folder(Path(), instruments="demo_instruments.yaml")
     return state
+
+
+def _own_settings() -> "Settings":
+    """Return what this folder's file says, which is then the one in force, also for the run."""
+    from tributary_pipelines.core.errors import ConfigurationError
+
+    invocation().config = _SETTINGS
+    settings = invocation().settings()
+    storage = settings.storage
+    if storage.kind != "duckdb" or settings.resolve(storage.path) != _STORE.resolve():
+        raise ConfigurationError(
+            f"storage of {_SETTINGS.resolve()} is no longer the demo's own; synthetic markets are written only to "
+            f"{_STORE}: put it back, or run the demo in an empty folder"
+        )
+    return settings
 
 
 def _save(state: dict[str, Any]) -> None:
