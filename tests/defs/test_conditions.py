@@ -24,42 +24,66 @@ def frame(*rows: Mapping[str, Any]) -> pd.DataFrame:
 
 BAR = {
     "timestamp": DAY + timedelta(hours=1),
+    "market_id": "m",
+    "token_id": "t",
     "open": 0.5,
     "high": 0.6,
     "low": 0.4,
     "close": 0.55,
-    "vwap": 0.52,
+    "vwap": 0.5,
     "volume": 10.0,
+    "notional": 5.0,
+    "signed_volume": 2.0,
     "n_trades": 3,
 }
 TAPE = frame({"timestamp": DAY, "volume": 10.0, "n_trades": 3})
+EARLIER = frame({"timestamp": DAY - timedelta(days=1), "volume": 10.0, "n_trades": 3})
+YESTERDAYS_BAR = {**BAR, "timestamp": BAR["timestamp"] - timedelta(days=1)}
+
+
+def check_bars(bars: pd.DataFrame, tape: pd.DataFrame) -> conditions.Violations:
+    return conditions.check_bars(bars, tape, start=DAY, width_s=60.0)
 
 
 def test_good_bars_pass() -> None:
-    assert conditions.check_bars(frame(BAR), TAPE).are_none
+    assert check_bars(frame(BAR), TAPE).are_none
+    assert check_bars(frame(BAR, YESTERDAYS_BAR), pd.concat([EARLIER, TAPE])).are_none
 
 
 @pytest.mark.parametrize(
     ("change", "said"),
     [
-        ({"vwap": 0.61}, "vwap outside low..high"),
-        ({"open": 0.39}, "open outside low..high"),
-        ({"close": 0.7}, "close outside low..high"),
-        ({"volume": 0.0}, "no volume"),
-        ({"n_trades": 0}, "no trade"),
-        ({"volume": 9.0}, "2026-03-05: the bars do not add up to the tape"),
+        ({"vwap": 0.61, "notional": 6.1}, "open, close and vwap lie within low..high"),
+        ({"open": 0.39}, "open, close and vwap lie within low..high"),
+        ({"close": 0.7}, "open, close and vwap lie within low..high"),
+        ({"volume": 0.0, "notional": 0.0}, "volume > 0"),
+        ({"n_trades": 0}, "at least one trade"),
+        ({"notional": 4.0}, "notional equals vwap times volume"),
+        ({"timestamp": DAY + timedelta(seconds=30)}, "start on whole multiples of 60 s"),
+        ({"volume": 9.0, "notional": 4.5}, "2026-03-05: the bars do not add up to the tape"),
         ({"n_trades": 2}, "2026-03-05: the bars do not add up to the tape"),
-        ({"timestamp": DAY - timedelta(hours=1)}, "2026-03-04: the bars do not add up to the tape"),
     ],
 )
 def test_bad_bars_fail(change: dict[str, Any], said: str) -> None:
-    found = conditions.check_bars(frame({**BAR, **change}), TAPE)
+    found = check_bars(frame({**BAR, **change}), TAPE)
     assert any(said in error for error in found.errors), found
 
 
+def test_late_trades_of_the_days_before_are_a_warning() -> None:
+    late = EARLIER.assign(n_trades=4)
+    found = check_bars(frame(BAR, YESTERDAYS_BAR), pd.concat([late, TAPE]))
+    assert found.errors == []
+    assert found.warnings == [
+        "2026-03-04: the bars do not add up to the tape (late or removed trades); materialise the day again"
+    ]
+
+
+def test_days_before_that_were_never_made_are_not_missed() -> None:
+    assert check_bars(frame(BAR), pd.concat([EARLIER, TAPE])).are_none
+
+
 def test_days_without_trades_are_a_warning() -> None:
-    empty = frame(BAR).head(0)
-    found = conditions.check_bars(empty, TAPE.head(0))
+    found = check_bars(frame(BAR).head(0), TAPE.head(0))
     assert (found.errors, found.warnings) == ([], ["no trades in these days"])
 
 

@@ -16,7 +16,7 @@ from tributary_pipelines.core.errors import DataError
 from tributary_pipelines.core.frames import Frame
 from tributary_pipelines.core.models import Market
 from tributary_pipelines.core.settings import Instrument
-from tributary_pipelines.core.units import PARAMETER_UNITS, SECONDS_PER_DAY, day_start
+from tributary_pipelines.core.units import PARAMETER_UNITS, SECONDS_PER_DAY, day_start, parse_duration
 from tributary_pipelines.defs import conditions
 from tributary_pipelines.defs.conditions import Violations
 from tributary_pipelines.defs.metadata import to_metadata
@@ -33,6 +33,8 @@ from tributary_pipelines.defs.stages import (
 from tributary_pipelines.defs.steps import StageEvent, StageRun, markets_of, retried
 
 _TRAILING_DAYS = 60
+#: How far back each day's check looks for trades that came late.
+_LATE_DAYS = 7
 _PAGE = 500
 _SHOWN_VIOLATIONS = 5
 _COMPARED = ("status", *PARAMETER_UNITS)
@@ -63,8 +65,12 @@ Question = Callable[[Subject], Violations]
 
 
 def _bars(of: Subject) -> Violations:
-    tape = of.run.store.reader.bars(of.market.market_id, of.market.token_id, *of.window, "1d")
-    return conditions.check_bars(of.rows(result_frames.VWAP_BARS), tape)
+    start, end = of.window
+    since = start - timedelta(days=_LATE_DAYS)
+    tape = of.run.store.reader.bars(of.market.market_id, of.market.token_id, since, end, "1d")
+    stored = of.rows(result_frames.VWAP_BARS, days_before=_LATE_DAYS)
+    width_s = parse_duration(of.run.settings.bar_width)
+    return conditions.check_bars(stored, tape, start=start, width_s=width_s)
 
 
 def _statistics(of: Subject) -> Violations:

@@ -45,7 +45,7 @@ VWAP_BARS = Stage(
     frozenset({"table"}),
     BARS_CODE_VERSION,
     "bars_add_up",
-    "VWAP within low..high; volume and trades equal the tape's; late data",
+    "VWAP within low..high; volume and trades equal the tape's, also of the week before (late data)",
     tables=("trades", "markets"),
 )
 IMPACT_STATISTICS = Stage(

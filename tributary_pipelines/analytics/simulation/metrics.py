@@ -13,6 +13,7 @@ from math import fsum
 
 import numpy as np
 
+from tributary_pipelines.analytics.bars import vwap
 from tributary_pipelines.analytics.simulation.events import FillEvent
 from tributary_pipelines.core.frames import OrderBooks, Trades
 from tributary_pipelines.core.models import Market
@@ -142,6 +143,4 @@ def market_twap(books: OrderBooks, start_us: int, end_us: int, staleness_limit_s
 
 def market_vwap(trades: Trades, start_us: int, end_us: int) -> float | None:
     """Return the size-weighted price of the tape over [start, end), or None when nothing traded."""
-    traded = trades.between(start_us, end_us)
-    volume = float(traded.sizes.sum())
-    return float(traded.prices @ traded.sizes) / volume if volume > 0 else None
+    return vwap(trades.between(start_us, end_us))
