@@ -107,7 +107,6 @@ def test_only_ids_are_required_and_nothing_is_assumed() -> None:
     found = market()
     assert {value for name, value in found.model_dump().items() if name not in ("market_id", "token_id")} == {None}
     assert found.fee_per_share(0.5) == 0
-    assert found.contains_price(7)
 
 
 @pytest.mark.parametrize(
@@ -145,12 +144,3 @@ def test_an_entry_that_breaks_a_rule_is_refused(values: dict[str, Any], said: st
 )
 def test_fees_by_hand(values: dict[str, Any], price: float, fee: float) -> None:
     assert market(**values).fee_per_share(price) == pytest.approx(fee, abs=1e-15)
-
-
-@pytest.mark.parametrize(
-    ("price", "inside"),
-    [(0.5, True), (1.0, True), (1.0001, False), (0.0, False), (-1.0, False), (math.nan, False), (math.inf, False)],
-)
-def test_declared_bounds_include_their_ends_and_a_price_is_positive(price: float, inside: bool) -> None:
-    assert market(price_min=0, price_max=1).contains_price(price) is inside
-    assert market(price_min=0.6, price_max=1).contains_price(0.59) is False

@@ -10,8 +10,6 @@ import sys
 import time
 from typing import TYPE_CHECKING
 
-from tributary_pipelines.cli.options import Invocation
-
 if TYPE_CHECKING:
     from tributary_pipelines.core.settings import LoggingSettings
 
@@ -29,10 +27,10 @@ class _JsonLines(logging.Formatter):
         return json.dumps(line)
 
 
-def start_logging(invocation: Invocation, settings: "LoggingSettings") -> None:
-    """Send the package's log to stderr at the level and in the form that options and settings say."""
-    level = "debug" if invocation.debug else invocation.log_level or settings.level
-    handler = _handler(settings.format, no_color=invocation.no_color)
+def start_logging(settings: "LoggingSettings", *, level: str | None, no_color: bool) -> None:
+    """Send the package's log to stderr in the form that the settings say, at ``level`` or theirs."""
+    level = level or settings.level
+    handler = _handler(settings.format, no_color=no_color)
     package = logging.getLogger("tributary_pipelines")
     package.handlers = [handler]
     package.setLevel(level.upper())

@@ -49,7 +49,8 @@ class Invocation:
         from tributary_pipelines.core.settings import load_settings
 
         settings = load_settings(self.config)
-        start_logging(self, settings.logging)
+        level = "debug" if self.debug else self.log_level
+        start_logging(settings.logging, level=level, no_color=self.no_color)
         return settings
 
 

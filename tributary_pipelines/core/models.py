@@ -4,7 +4,6 @@ Bulk data never travels as these objects (core/frames.py holds the columnar form
 entries and tests. Price bounds and ticks are properties of the market and are never assumed.
 """
 
-from math import isfinite
 from typing import Literal
 
 from pydantic import AwareDatetime, BaseModel, ConfigDict, Field, computed_field, field_validator, model_validator
@@ -144,11 +143,3 @@ class Market(_Row):
             exponent = 1.0 if self.fee_exponent is None else self.fee_exponent
             return rate * float(max(price * (1 - price), 0.0) ** exponent)
         return 0.0
-
-    def contains_price(self, price: float) -> bool:
-        """Tell whether a price is finite, positive and inside the declared bounds."""
-        if not isfinite(price) or price <= 0:
-            return False
-        if self.price_min is None or self.price_max is None:
-            return True
-        return self.price_min <= price <= self.price_max
