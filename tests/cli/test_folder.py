@@ -47,6 +47,23 @@ def test_every_setting_is_explained() -> None:
 
 
 @pytest.mark.usefixtures("empty")
+def test_the_example_instruments_count_as_soon_as_their_marks_are_gone() -> None:
+    call("init")
+    path = Path("instruments.yaml")
+    head, example = path.read_text().split("#\n# instruments:")
+    path.write_text(head + "instruments:" + example.replace("\n# ", "\n"))
+    (instrument,) = load_instruments(load_settings(environment={}), environment={})
+    assert (instrument.name, instrument.market_id) == ("my_market", "0x1234")
+
+
+@pytest.mark.usefixtures("empty")
+def test_what_comes_next_needs_no_command_of_its_own_for_the_store() -> None:
+    shown = call("init").stdout
+    assert "tributary import" in shown
+    assert "store init" not in shown
+
+
+@pytest.mark.usefixtures("empty")
 def test_it_never_overwrites() -> None:
     Path("tributary.yaml").write_text("logging: {level: error}\n")
     plain = answer_of(call("init", "--json"))
@@ -78,6 +95,7 @@ def test_a_place_that_cannot_be_written_is_named() -> None:
         ("storage: {kind: questdb, user: u, password: '${NOT_SET_ANYWHERE}'}", "NOT_SET_ANYWHERE"),
         ("storage: [", "cannot be read as YAML"),
         ("- a list", "mapping"),
+        ("logging:\n  level: info\n  level: error\n", "'level' twice, lines 2 and 3"),
         ("logging: {level: loud}", "logging.level"),
     ],
 )

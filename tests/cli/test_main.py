@@ -1,5 +1,7 @@
 """The edge of the program: help, the options that work everywhere, exit statuses, one line for every error."""
 
+import re
+import shlex
 import subprocess
 import sys
 from pathlib import Path
@@ -10,6 +12,7 @@ import pytest
 from tests.cli.calling import all_commands, answer_of, call, error_of
 from tributary_pipelines import __version__
 from tributary_pipelines.cli.main import cli
+from tributary_pipelines.cli.options import Invocation
 from tributary_pipelines.core.errors import DataError
 
 HEAVY = ("dagster", "pandas", "numpy", "duckdb", "pydantic", "yaml", "rich", "matplotlib", "pyarrow", "psycopg")
@@ -32,6 +35,7 @@ def test_every_command_has_a_line_of_help_and_examples(path: tuple[str, ...]) ->
     result = call(*path, "--help")
     assert result.exit_code == 0
     assert result.stderr == ""
+    assert "\b" not in result.stdout
     command: click.Command | None = cli
     for name in path:
         assert isinstance(command, click.Group)
@@ -43,6 +47,29 @@ def test_every_command_has_a_line_of_help_and_examples(path: tuple[str, ...]) ->
     assert not line.endswith("...")
     if not isinstance(command, click.Group):
         assert f"tributary {' '.join(path)}" in result.stdout.split("Example", 1)[1]
+
+
+def examples_of(path: tuple[str, ...]) -> list[list[str]]:
+    """The words of every example that a command's help shows, without what the shell and the reader take of them."""
+    shown = call(*path, "--help").stdout.replace("\\\n", " ").partition("  Example")[2].partition("\n\n")[0]
+    calls = [part for line in shown.splitlines() for part in re.sub(r"(?<=\S) {3,}[a-z].*", "", line).split("&&")]
+    return [shlex.split(one)[1:] for one in calls if one.strip().startswith("tributary")]
+
+
+@pytest.mark.parametrize("path", [(), *all_commands()], ids=" ".join)
+def test_every_example_is_understood(path: tuple[str, ...]) -> None:
+    examples = examples_of(path)
+    groups = {("analytics",), ("store",), ("questdb",)}
+    assert examples or path in groups
+    for example in examples:
+        command: click.Command = cli
+        words = example
+        context = click.Context(cli, obj=Invocation())
+        while isinstance(command, click.Group):
+            name, found, rest = command.resolve_command(context, words)
+            assert found is not None
+            command, words = found, rest
+        command.make_context(name, words, parent=context)
 
 
 @pytest.mark.parametrize("path", [(), *all_commands()], ids=" ".join)

@@ -7,6 +7,8 @@ from pathlib import Path
 import pytest
 
 from tests.cli.calling import FIRST_DAY, N_DAYS, answer_of, call, error_of
+from tributary_pipelines.cli import files
+from tributary_pipelines.storage.files import presets
 
 BAR_KEYS = {
     "timestamp",
@@ -175,9 +177,8 @@ def test_a_file_of_bad_rows_alone_exits_1_and_still_answers() -> None:
         (b"timestamp,price\n2026-03-01T00:00:00Z,1\n", (), "size"),
         (b"timestamp,side,price,size\n1,buy,1,1\n", (), "--time-unit"),
         (b"timestamp,side,price,size\n", ("--map", "px"), "--map"),
-        (b"timestamp,side,price,size\n", ("--preset", "tradis"), "preset"),
     ],
-    ids=["missing", "garbage", "no column", "no unit", "bad map", "no preset"],
+    ids=["missing", "garbage", "no column", "no unit", "bad map"],
 )
 def test_a_file_that_cannot_be_read_is_one_line(content: bytes | None, changes: tuple[str, ...], said: str) -> None:
     if content is not None:
@@ -185,6 +186,18 @@ def test_a_file_that_cannot_be_read_is_one_line(content: bytes | None, changes: 
     result = call(*TRADES, *changes)
     assert result.exit_code == 1
     assert said in result.stderr.splitlines()[-1]
+
+
+@pytest.mark.usefixtures("empty")
+def test_presets_are_named_where_one_chooses() -> None:
+    assert tuple(presets.PRESETS) == files.PRESET_NAMES
+    line = error_of(call(*TRADES, "--preset", "tradis"), status=2)
+    assert all(name in line for name in presets.PRESETS)
+
+
+def test_the_help_of_import_names_every_column_that_is_needed() -> None:
+    shown = call("import", "--help").stdout.replace(",", " ").split()
+    assert set(presets.CANONICAL["trades"][:6]) | set(presets.REQUIRED["books"]) <= set(shown)
 
 
 @pytest.mark.usefixtures("empty")

@@ -16,8 +16,9 @@ import psutil
 import pytest
 
 from tests.cli.calling import answer_of, call, error_of
-from tributary_pipelines.cli import demo
+from tributary_pipelines.cli import demo, pipeline
 from tributary_pipelines.cli.folder import DAGSTER_HOME
+from tributary_pipelines.core.settings import Settings
 
 N_DAYS = 5
 
@@ -166,6 +167,18 @@ def test_a_market_that_is_no_instrument_runs_too() -> None:
     assert (plain["instrument"], plain["market_id"], plain["status"]) == ("odd_name", "Odd/Name", "ok")
     assert plain["n_refused"] > 0
     assert "is no instrument" in result.stderr
+
+
+def test_markets_whose_plain_names_are_alike_have_assets_of_their_own(empty: Path) -> None:
+    for market in ("a-b", "a.b", "C"):
+        call("synth", "--market", market, "--days", 1, "--trades-per-hour", 1, "--seed", 1, "--start", "2026-03-01")
+    Path("instruments.yaml").write_text("instruments: [{name: c, market_id: other}]")
+    settings = Settings(folder=empty, instruments=Path("instruments.yaml"))
+    found = {market: pipeline._instrument_of(settings, market) for market in ("a-b", "a.b", "C")}
+    assert {market: one.market_id for market, one in found.items()} == {"a-b": "a-b", "a.b": "a.b", "C": "C"}
+    names = [one.name for one in found.values()]
+    assert len({*names, "a_b", "c"}) == 5
+    assert all(re.fullmatch(r"(a_b|c)_[0-9a-f]{8}", name) for name in names)
 
 
 @pytest.mark.usefixtures("in_demo")

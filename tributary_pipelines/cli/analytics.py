@@ -30,9 +30,11 @@ _CALIBRATE_EXAMPLES = """
 Examples:
   tributary analytics calibrate --market demo_liquid
   tributary analytics calibrate --market M --lookback 14 --as-of 2026-03-01 --json
+
 \b
-Only days whose data changed since the last calibration are read. Exit status 3 when the market is refused;
-the answer then names the reasons.
+Only days whose data changed since the last calibration are read. The answer is stored for the day its window ends
+with: a run with another --lookback replaces that day's parameters, and plans and simulations then use the new ones.
+Exit status 3 when the market is refused; the answer then names the reasons.
 """
 
 _HISTORY_EXAMPLES = """

@@ -54,6 +54,7 @@ _EXAMPLES = """
 Examples:
   mkdir demo && cd demo && tributary demo
   tributary demo --json
+
 \b
 Needs an empty folder, no server and no network; takes a few minutes. Again in the same folder it changes nothing.
 """

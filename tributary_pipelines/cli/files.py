@@ -13,13 +13,28 @@ from tributary_pipelines.cli.output import answer, print_table, progress
 if TYPE_CHECKING:
     from rich.console import Console
 
+#: Of storage.files.presets, which is too heavy to import for a help.
+PRESET_NAMES = ("tributary", "binance", "tardis", "hftbacktest")
+
 _IMPORT_EXAMPLES = """
 \b
 Examples:
   tributary import trades day1.csv day2.csv --market M --token M
   tributary import books 'books/*.parquet' --market M --token M --time-unit us
-  tributary import trades dump.csv --market M --map price=px --map size=qty
+  tributary import trades dump.csv --market M --token M --map px=price --map qty=size
+  tributary import trades BTCUSDT-trades-2026-03-01.csv --preset binance --market BTCUSDT
   tributary import markets markets.yaml
+
+\b
+Columns of trades: timestamp market_id token_id side price size (and trade_id where known)
+  of books: timestamp market_id token_id bid_prices bid_sizes ask_prices ask_sizes
+  of markets: market_id token_id, and if known complement_token_id slug series_id venue quote_currency tick_size
+    lot_size min_order_size price_min price_max fee_model fee_rate fee_exponent resolves_at
+
+\b
+side is the taker's: buy/sell, b/s or bid/ask in any case; another one is kept as unknown. Ladders are lists,
+JSON text in CSV. Times: ISO-8601 with offset, or integers with --time-unit.
+
 \b
 CSV, CSV.gz, Parquet and NDJSON; markets also YAML and JSON. Twice the same file changes nothing. Rows that break a
 rule are quarantined with the reason; exit status 1 when all of them do.
@@ -31,8 +46,10 @@ rule are quarantined with the reason; exit status 1 when all of them do.
 @click.argument("sources", metavar="FILE...", nargs=-1, required=True)
 @click.option("--market", metavar="M", help="Market id of rows without that column.")
 @click.option("--token", metavar="ID", help="Token id of rows without that column.")
-@click.option("--map", "pairs", multiple=True, metavar="THEIRS=OURS", help="Rename a column; may be repeated.")
-@click.option("--preset", metavar="NAME", help="A known public layout.")
+@click.option(
+    "--map", "pairs", multiple=True, metavar="THEIRS=OURS", help="Rename a column, such as px=price; may be repeated."
+)
+@click.option("--preset", type=click.Choice(PRESET_NAMES), help="A known public layout.")
 @click.option("--time-unit", type=click.Choice(["s", "ms", "us", "ns"]), help="Unit of integer timestamps.")
 @json_option
 def import_(
@@ -87,6 +104,7 @@ _EXPORT_EXAMPLES = """
 Examples:
   tributary export trades --market M --start 2026-03-01 --end 2026-03-08 --out trades.parquet
   tributary export parameters --market M --start 2026-01-01 --end 2026-04-01 --out parameters.parquet
+
 \b
 Parameters belong to the last day of their window.
 """

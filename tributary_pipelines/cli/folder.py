@@ -74,6 +74,8 @@ def _print_files(to: "Console", written: list[str], kept: list[str]) -> None:
     for name in kept:
         to.print(f"kept  {name} (it was there already)", markup=False)
     to.print(
-        "next: 'tributary store init', then 'tributary import' or 'tributary synth'; 'tributary demo' shows an example",
+        "next: 'tributary import' brings your data in (or 'tributary synth' makes some), then 'tributary analytics "
+        "calibrate'; name the markets in instruments.yaml for 'tributary ui'",
         markup=False,
+        soft_wrap=True,
     )

@@ -31,9 +31,10 @@ _EPILOG = """
 \b
 Examples:
   tributary demo                                  see everything work, in an empty folder
-  tributary init && tributary store init          start with your own data
+  tributary init                                  start with your own data
   tributary import trades trades.csv --market M
   tributary analytics calibrate --market M --json
+
 \b
 Exit status: 0 done, 1 an error, 2 wrong usage, 3 refused (the data cannot answer).
 Shell completion: eval "$(_TRIBUTARY_COMPLETE=bash_source tributary)", or zsh_source, fish_source.

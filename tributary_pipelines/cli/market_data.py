@@ -26,6 +26,7 @@ _SYNTH_EXAMPLES = """
 Examples:
   tributary synth --market toy --days 30 --trades-per-hour 20 --seed 1
   tributary synth --market toy2 --days 5 --trades-per-hour 3 --seed 2 --start 2026-03-01 --set half_life_s=600 --json
+
 \b
 Names for --set: p0 sigma r2 gamma depth epsilon tick half_life_s depth_sd level_noise flow_phi chase stamp_delay_s
 bounded levels snapshot_s. The same options again change nothing.
@@ -92,6 +93,7 @@ _BARS_EXAMPLES = """
 Examples:
   tributary bars --market demo_liquid --start 2026-03-01 --end 2026-03-02 --width 1h
   tributary bars --market M --start 2026-03-01T12:00:00Z --end 2026-03-01T13:00:00Z --width 5m --json
+
 \b
 Widths: a whole number up to 9999 and s, m, h or d. An interval without a trade has no bar.
 """

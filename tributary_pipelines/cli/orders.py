@@ -23,6 +23,7 @@ Examples:
   tributary analytics plan --market demo_liquid --side buy --shares 5000 --horizon 6h --slices 12
   tributary analytics plan --side sell --shares 1000000 --horizon 5d --slices 5 --risk-aversion 1e-6 \\
       --sigma 0.95 --gamma 2.5e-7 --eta 2.5e-6 --epsilon 0.0625 --json
+
 \b
 Units, with P the price unit: sigma P/day^0.5, gamma P/share, eta P*day/share at horizon/slices, epsilon P,
 resilience rate 1/day, risk aversion 1/quote. Exit status 3 when the market has no usable parameters.
@@ -35,6 +36,7 @@ Examples:
       --start 2026-03-01T12:00:00Z --horizon 6h --slices 12
   tributary analytics simulate --market M --strategy twap --side sell --shares 100 --start 2026-03-01T12:00:00Z \\
       --horizon 10m --slices 10 --refill no_refill --json
+
 \b
 Exit status 3 when no slice could be filled.
 """

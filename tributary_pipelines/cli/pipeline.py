@@ -8,6 +8,7 @@ import sys
 import time
 from collections.abc import Mapping, Sequence
 from datetime import date
+from hashlib import sha256
 from typing import TYPE_CHECKING, Any, NoReturn
 
 import click
@@ -34,6 +35,7 @@ _UI_EXAMPLES = """
 Examples:
   tributary ui
   tributary ui --port 3100
+
 \b
 Webserver and daemon of this folder's instance, on loopback only; Ctrl-C stops both.
 """
@@ -145,6 +147,7 @@ _RUN_EXAMPLES = """
 Examples:
   tributary run --market demo_liquid --start 2026-03-01 --end 2026-03-08
   tributary run --market M --start 2026-03-01 --end 2026-03-02 --json
+
 \b
 Days are UTC, --end is exclusive; parameters of a day stand on the stored statistics of the window before it.
 """
@@ -213,11 +216,23 @@ def _instrument_of(settings: "Settings", name: str) -> "Instrument":
             return instrument
     with open_store(settings) as store:
         market_id = find_market(store.reader, name).market_id
+        others = {market.market_id for market in store.reader.markets()} - {market_id}
     for instrument in known:
         if instrument.market_id == market_id:
             return instrument
     note(f"{market_id} is no instrument: its results are stored; add it to the instruments file to see it in the UI")
-    return Instrument(name=re.sub(r"[^a-z0-9_]+", "_", market_id.lower()), market_id=market_id)
+    taken = {instrument.name for instrument in known} | {_plain_name(other) for other in others}
+    return Instrument(name=_free_name(market_id, taken), market_id=market_id)
+
+
+def _plain_name(market_id: str) -> str:
+    return re.sub(r"[^a-z0-9_]+", "_", market_id.lower())
+
+
+def _free_name(market_id: str, taken: set[str]) -> str:
+    """Return a name for a market's assets that no other market's have: two would share one history."""
+    name = _plain_name(market_id)
+    return f"{name}_{sha256(market_id.encode()).hexdigest()[:8]}" if name in taken else name
 
 
 def _print_run(to: "Console", plain: Mapping[str, Any]) -> None:

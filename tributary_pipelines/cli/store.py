@@ -74,6 +74,7 @@ _START_EXAMPLES = """
 \b
 Example:
   tributary questdb start
+
 \b
 Needs the extra 'questdb' and no root; the server listens on loopback and outlives the command. Its passwords are
 random, are never shown, and stand in a file that only you can read, to be sourced by the shell.

@@ -1,7 +1,7 @@
 """YAML text as a mapping, with ``${VAR}`` (required) and ``${VAR:default}`` filled in from a given environment.
 
-Variables are filled in after parsing, so what they hold is never read as YAML. Errors say where and why and never quote
-the text: a line of a settings file may hold a password.
+Variables are filled in after parsing, so what they hold is never read as YAML. A key that is given twice is an error,
+for one of its values would be lost. Errors say where and why and never quote a value: it may be a password.
 """
 
 import re
@@ -15,17 +15,34 @@ from tributary_pipelines.core.errors import ConfigurationError
 _VARIABLE = re.compile(r"\$\{([A-Za-z_][A-Za-z0-9_]*)(?::([^}]*))?\}")
 
 
+class _UniqueKeys(yaml.SafeLoader):
+    def compose_mapping_node(self, anchor: str | None) -> yaml.MappingNode:
+        """Refuse a key that this mapping has already; keys that another one lends it may be overridden."""
+        node = super().compose_mapping_node(anchor)
+        seen: dict[str, int] = {}
+        for key, _ in node.value:
+            if isinstance(key, yaml.ScalarNode):
+                line = key.start_mark.line + 1
+                if key.value in seen:
+                    raise ConfigurationError(
+                        f"gives the key {key.value!r} twice, lines {seen[key.value]} and {line}; keep one of them"
+                    )
+                seen[key.value] = line
+        return node
+
+
 def parse_yaml(text: str, environment: Mapping[str, str]) -> dict[str, Any]:
     """Return the mapping that a YAML text holds; an empty text is an empty mapping.
 
     Raises
     ------
     ConfigurationError
-        The text is no YAML, holds something else than a mapping, or needs variables that are not set.
+        The text is no YAML, gives a key twice, holds something else than a mapping, or needs variables that are not
+        set.
     """
     missing: set[str] = set()
     try:
-        expanded = _expand(yaml.safe_load(text), environment, missing)
+        expanded = _expand(_UniqueKeys(text).get_single_data(), environment, missing)
     except yaml.MarkedYAMLError as error:
         raise ConfigurationError(f"cannot be read as YAML: {_without_content(error)}") from None
     except yaml.YAMLError as error:
