@@ -14,8 +14,9 @@ from tributary_pipelines.storage.arrow import LADDERS
 from tributary_pipelines.storage.questdb.layout import TableLayout
 from tributary_pipelines.storage.schema import listed
 
-#: What makes a stored trade usable; null compares as false.
-SOUND_TRADE = "price > 0 AND size > 0"
+#: What makes a stored trade usable; null compares as false. QuestDB takes doubles within 1e-10 for equal, so that
+#: ``price > 0`` would lose small prices; the sign is exact.
+SOUND_TRADE = "sign(price) = 1 AND sign(size) = 1"
 NO_TRADE_ID = "trade_id IS NULL OR trade_id = ''"
 #: Ties of one microsecond that a bar's open and close still tell apart.
 _MAX_TIES = 8192

@@ -96,10 +96,7 @@ class QuestDBReader(MarketDataReader):
         window = _MARKET_WINDOW if token_id is None else _WINDOW
         query = bars_query(layout, window, width, width_us)
         bound = _bound(market_id, market_id if token_id is None else token_id, start, end)
-        columns = list(zip(*self._connection.rows(query, bound), strict=True)) or [()] * len(VWAP_BARS.columns)
-        schema = stored_schema(VWAP_BARS.columns)
-        arrays = [pa.array(column, field.type) for column, field in zip(columns, schema, strict=True)]
-        return to_pandas(VWAP_BARS, pa.table(arrays, schema=schema))
+        return to_pandas(VWAP_BARS, self._bulk.rows(query, bound, stored_schema(VWAP_BARS.columns)))
 
     def rows(self, frame: Frame, market_id: str, start: datetime, end: datetime) -> Iterator[pa.RecordBatch]:
         """Stream rows of one market day by day, of repeated keys the last."""
