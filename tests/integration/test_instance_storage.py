@@ -12,6 +12,7 @@ from dagster_postgres import PostgresEventLogStorage
 
 from tests.integration.postgresql import PostgresDatabase
 from tests.integration.processes import clean_environment
+from tributary_pipelines.core.errors import ConfigurationError
 
 pytestmark = pytest.mark.integration
 
@@ -48,6 +49,12 @@ def test_without_dagster_home_records_lie_where_init_puts_them(
 def test_half_an_address_names_what_is_missing(home: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("TRIBUTARY_PG_HOST", "127.0.0.1")
     with pytest.raises(DagsterInvalidConfigError, match="TRIBUTARY_PG_PASSWORD"):
+        dg.DagsterInstance.get()
+
+
+def test_a_user_without_a_host_is_not_taken_for_a_laptop(home: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("TRIBUTARY_PG_USER", "tributary")
+    with pytest.raises(ConfigurationError, match="TRIBUTARY_PG_USER is set and TRIBUTARY_PG_HOST is not"):
         dg.DagsterInstance.get()
 
 

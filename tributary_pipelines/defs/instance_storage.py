@@ -13,6 +13,8 @@ import yaml
 from dagster._core.storage.base_storage import DagsterStorage
 from dagster._serdes import ConfigurableClass, ConfigurableClassData
 
+from tributary_pipelines.core.errors import ConfigurationError
+
 #: Used without DAGSTER_HOME; the same folder as ``tributary init`` makes.
 _LOCAL_HOME = ".tributary/dagster_home"
 
@@ -33,8 +35,13 @@ class PostgresOrSqliteStorage(DagsterStorage, ConfigurableClass):
 
         The host decides: once it is set, Dagster demands the rest and names each variable that is missing.
         """
-        host = dg.EnvVar(config_value["postgres_db"]["hostname"]["env"])
-        if host.get_value():
+        host, user = (config_value["postgres_db"][name]["env"] for name in ("hostname", "username"))
+        # A password alone may come from the .env file of docker compose; a user is set only where a server is meant.
+        if dg.EnvVar(user).get_value() and not dg.EnvVar(host).get_value():
+            raise ConfigurationError(
+                f"{user} is set and {host} is not: Dagster's records would silently go to SQLite; set both or neither"
+            )
+        if dg.EnvVar(host).get_value():
             chosen = _storage("dagster_postgres", "DagsterPostgresStorage", dict(config_value))
         else:
             home = dg.EnvVar("DAGSTER_HOME").get_value() or _LOCAL_HOME

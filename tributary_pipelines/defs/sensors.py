@@ -18,7 +18,6 @@ from datetime import date, timedelta
 import dagster as dg
 
 from tributary_pipelines.core.settings import Instrument
-from tributary_pipelines.defs.jobs import RECALIBRATION
 from tributary_pipelines.defs.stages import PARAMETERS, PLANS, SIMULATIONS, asset_key, asset_keys
 
 #: Events read in one tick, of all assets; what is left waits for the next tick.
@@ -134,11 +133,10 @@ def covered_by_their_runs(instance: dg.DagsterInstance, events: Sequence[NewPara
 
 
 def _covered_by(run: dg.DagsterRun | None, names: set[str]) -> frozenset[str]:
-    if run is None:
+    # Plans that are made twice are the same plans; plans that nobody makes are missing. So only a run that names them,
+    # and that has not failed or been cancelled, is trusted to make them.
+    if run is None or run.asset_selection is None or run.is_failure_or_canceled:
         return frozenset()
-    if run.asset_selection is None:
-        # The whole of a job: the recalibration stops at parameters, any other job over these assets goes on.
-        return frozenset() if run.job_name.startswith(RECALIBRATION) else frozenset(names)
     chosen = run.asset_selection
     return frozenset(name for name in names if all(asset_key(name, stage) in chosen for stage in _FOLLOWING))
 
