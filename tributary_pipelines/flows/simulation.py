@@ -19,7 +19,7 @@ from tributary_pipelines.core.models import Market
 from tributary_pipelines.core.requests import FillModelName, RefillName, SimulationRequest
 from tributary_pipelines.core.result_frames import EXECUTION_SIMULATIONS
 from tributary_pipelines.core.settings import AnalyticsSettings, Instrument, StandardOrder
-from tributary_pipelines.core.units import US_PER_S, day_start, from_us, iso_z, to_us
+from tributary_pipelines.core.units import day_start, from_us, iso_z, to_us
 from tributary_pipelines.flows.calibration import fingerprint_of, parameters_as_of
 from tributary_pipelines.flows.market_data import find_market
 from tributary_pipelines.flows.planning import (
@@ -206,12 +206,10 @@ def _simulate_standard(
 ) -> dict[str, Any]:
     order = parent_order(standard, day)
     model, reasons = stored_model(parameters, market, order)
-    earliest = (order.start_us or 0) - round(settings.simulation.staleness_limit * US_PER_S)
-    last = (order.start_us or 0) + round(order.horizon_s * US_PER_S) + 1
     try:
         result = _replay(
-            books.between(earliest, last),
-            trades.between(order.start_us or 0, last),
+            books,
+            trades,
             settings=settings,
             market=market,
             order=order,
