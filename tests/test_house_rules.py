@@ -95,7 +95,8 @@ def calls_of(function: ast.FunctionDef | ast.AsyncFunctionDef) -> set[str]:
 
 def asserts_itself(function: ast.FunctionDef | ast.AsyncFunctionDef) -> bool:
     has_assert = any(isinstance(node, ast.Assert) for node in ast.walk(function))
-    return has_assert or bool(calls_of(function) & {"raises", "warns", "expect"})
+    called = calls_of(function)
+    return has_assert or bool(called & {"raises", "warns", "expect"}) or any(c.startswith("assert_") for c in called)
 
 
 def test_every_test_asserts_something() -> None:

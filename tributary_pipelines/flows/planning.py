@@ -1,6 +1,6 @@
 """Execution plans: parameters from the store or by hand and an order in, a trajectory with its cost out."""
 
-from datetime import date, datetime
+from datetime import UTC, date, datetime
 
 import pandas as pd
 
@@ -14,9 +14,12 @@ from tributary_pipelines.core.requests import ExplicitParameters, PlanRequest, R
 from tributary_pipelines.core.result_frames import EXECUTION_PLANS
 from tributary_pipelines.core.settings import AnalyticsSettings, Instrument, StandardOrder
 from tributary_pipelines.core.units import SECONDS_PER_DAY, US_PER_S, day_start, to_us
-from tributary_pipelines.flows.calibration import parameters_as_of, parameters_of_day
+from tributary_pipelines.flows.calibration import parameter_history, parameters_as_of, parameters_of_day
 from tributary_pipelines.flows.market_data import default_as_of, find_market
 from tributary_pipelines.storage.base import MarketStore
+
+_LAST_DAY = date(2200, 1, 1)
+_EVERY_DAY = 75_000
 
 
 def plan(store: MarketStore | None, request: PlanRequest, *, now: datetime) -> ExecutionPlan:
@@ -44,7 +47,10 @@ def plan(store: MarketStore | None, request: PlanRequest, *, now: datetime) -> E
         reasons: tuple[str, ...] = ()
     else:
         as_of = request.as_of or default_as_of(store.reader, market, now=now)
-        model, reasons = stored_model(parameters_as_of(store, market, day_start(as_of)), market, order)
+        moment = day_start(as_of)
+        parameters = parameters_as_of(store, market, moment)
+        missing = "" if parameters else why_no_parameters(store, market, moment, f"as of {as_of}")
+        model, reasons = stored_model(parameters, order, missing=missing)
     if model is None:
         return refuse_plan(order, strategy=request.strategy, reasons=reasons)
     return plan_order(order, model, strategy=request.strategy, risk=risk, lot_size=market.lot_size)
@@ -75,17 +81,43 @@ def explicit_model(given: ExplicitParameters, order: ParentOrder) -> ImpactModel
     )
 
 
+def why_no_parameters(store: MarketStore, market: Market, moment: datetime, role: str) -> str:
+    """Say why nothing stored is usable at a moment: there is nothing, or all of it is later.
+
+    Parameters
+    ----------
+    role
+        What the moment is to the order, such as "the start 2026-03-01T12:00:00Z".
+    """
+    name = market.market_id
+    stored = parameter_history(store, market, end=_LAST_DAY, days=_EVERY_DAY)
+    later = [found.usable_from for found in stored if found.usable_from > moment]
+    if not later:
+        return f"no parameters are stored for {name}; run 'tributary analytics calibrate --market {name}'"
+    as_of = moment.astimezone(UTC).date()
+    return (
+        f"parameters of {name} are usable from {min(later):%Y-%m-%d}, after {role}; "
+        f"run 'tributary analytics calibrate --market {name} --as-of {as_of}', or choose a later time"
+    )
+
+
 def stored_model(
-    parameters: AlmgrenChrissParameters | None, market: Market, order: ParentOrder
+    parameters: AlmgrenChrissParameters | None, order: ParentOrder, *, missing: str
 ) -> tuple[ImpactModel | None, tuple[str, ...]]:
-    """Return the model that stored parameters give for an order, or None and the reasons."""
+    """Return the model that stored parameters give for an order, or None and the reasons.
+
+    Parameters
+    ----------
+    missing
+        The reason when there are no parameters.
+    """
     if parameters is None:
-        name = market.market_id
-        return None, (f"no parameters are stored for {name}; run 'tributary analytics calibrate --market {name}'",)
+        return None, (missing,)
     values = {name: parameters.value(name) for name in ("sigma", "gamma", "epsilon", "book_slope")}
     sigma, gamma, epsilon, slope = values.values()
     if parameters.status == "refused" or sigma is None or gamma is None or epsilon is None or slope is None:
-        return None, parameters.reasons
+        day = f"{parameters.usable_from:%Y-%m-%d}"
+        return None, tuple(f"parameters usable from {day}: {reason}" for reason in parameters.reasons)
     model = ImpactModel(
         sigma=sigma,
         gamma=gamma,
@@ -146,7 +178,7 @@ def _plan_standard(
     parameters: AlmgrenChrissParameters | None, market: Market, standard: StandardOrder, strategy: str, urgency: float
 ) -> ExecutionPlan:
     order = ParentOrder(standard.side, standard.shares, standard.horizon, standard.slices)
-    model, reasons = stored_model(parameters, market, order)
+    model, reasons = stored_model(parameters, order, missing=f"{market.market_id} has no parameters of this day")
     if model is None:
         return refuse_plan(order, strategy=strategy, reasons=reasons)
     risk = standard_risk(strategy, urgency)

@@ -30,6 +30,7 @@ from tributary_pipelines.flows.planning import (
     standard_orders,
     standard_risk,
     stored_model,
+    why_no_parameters,
 )
 from tributary_pipelines.storage.base import MarketStore
 
@@ -56,7 +57,9 @@ def simulate(store: MarketStore, settings: AnalyticsSettings, request: Simulatio
     else:
         usable_at = request.start if request.as_of is None else day_start(request.as_of)
         parameters = parameters_as_of(store, market, usable_at)
-        model, reasons = stored_model(parameters, market, order)
+        role = f"the start {iso_z(request.start)}" if request.as_of is None else f"--as-of {request.as_of}"
+        missing = "" if parameters else why_no_parameters(store, market, usable_at, role)
+        model, reasons = stored_model(parameters, order, missing=missing)
     result = _replay(
         *_read_tape(store, settings, market, order),
         settings=settings,
@@ -205,7 +208,8 @@ def _simulate_standard(
     day: date,
 ) -> dict[str, Any]:
     order = parent_order(standard, day)
-    model, reasons = stored_model(parameters, market, order)
+    # What is stored for later days must not change the answer of this one.
+    model, reasons = stored_model(parameters, order, missing=f"{market.market_id} has no parameters from before {day}")
     try:
         result = _replay(
             books,
@@ -225,12 +229,11 @@ def _simulate_standard(
     except ValidationError as error:
         # One order that does not fit this market (its lot, say) must not cost the others their replays.
         result = refuse_replay(order, reasons=(str(error),))
+    identity = {"market_id": market.market_id, "token_id": market.token_id, "strategy": strategy}
     return {
         **result.to_row(),
+        **identity,
         "timestamp": _released_at(order),
-        "market_id": market.market_id,
-        "token_id": market.token_id,
         "order_id": standard_order_id(standard, strategy),
-        "strategy": strategy,
         "usable_from": None if parameters is None else parameters.usable_from,
     }
