@@ -190,6 +190,8 @@ def simulate_standard_orders(
                 strategy=strategy,
                 day=day,
             )
+            row |= {"market_id": market.market_id, "token_id": market.token_id}
+            row["usable_from"] = None if parameters is None else parameters.usable_from
             row["data_fingerprint"] = fingerprint_of(data, None if parameters is None else parameters.data_fingerprint)
             row["result_id"] = fingerprint_of(row, engine.CODE_VERSION)[:16]
             rows.append(row)
@@ -229,11 +231,9 @@ def _simulate_standard(
     except ValidationError as error:
         # One order that does not fit this market (its lot, say) must not cost the others their replays.
         result = refuse_replay(order, reasons=(str(error),))
-    identity = {"market_id": market.market_id, "token_id": market.token_id, "strategy": strategy}
     return {
         **result.to_row(),
-        **identity,
         "timestamp": _released_at(order),
         "order_id": standard_order_id(standard, strategy),
-        "usable_from": None if parameters is None else parameters.usable_from,
+        "strategy": strategy,
     }
