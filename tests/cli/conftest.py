@@ -24,7 +24,8 @@ def made(tmp_path_factory: pytest.TempPathFactory) -> Path:
         patch.chdir(folder)
         options = ("--market", "toy", "--days", N_DAYS, "--trades-per-hour", 20, "--seed", 1, "--start", FIRST_DAY)
         answer_of(call("synth", *options, "--json"))
-        answer_of(call("analytics", "calibrate", "--market", "toy", "--json"))
+        for as_of in (f"2026-03-{N_DAYS:02d}", f"2026-03-{N_DAYS + 1:02d}"):
+            answer_of(call("analytics", "calibrate", "--market", "toy", "--as-of", as_of, "--json"))
     return folder
 
 

@@ -1,12 +1,14 @@
 """plan and simulate: every key, the numbers of the paper, refusals, and what bad input is told."""
 
 import math
+import re
 from pathlib import Path
 from typing import Any
 
 import pytest
 
 from tests.cli.calling import answer_of, call, error_of
+from tributary_pipelines.cli.output import number
 
 ORDER = ("--shares", "1000000", "--side", "sell", "--horizon", "5d", "--slices", "5")
 PAPER = ("--sigma", "0.95", "--gamma", "2.5e-7", "--eta", "2.5e-6", "--epsilon", "0.0625")
@@ -168,6 +170,24 @@ def test_a_market_without_parameters_is_refused_with_the_way_out() -> None:
     assert plain["status"] == "refused"
     assert any("tributary analytics calibrate" in reason for reason in plain["reasons"])
     assert plain["expected_cost"] is None
+    assert re.search(r"usable from 2026-03-0[3-6], after as of 2026-03-02", plain["reasons"][0])
+
+
+@pytest.mark.usefixtures("stocked")
+def test_people_are_told_a_refusal_first_and_a_way_out() -> None:
+    result = call("analytics", "plan", "--market", "toy", *SMALL, "--as-of", "2026-03-02")
+    assert result.exit_code == 3
+    lines = result.stdout.splitlines()
+    assert lines[0].startswith("refused: parameters of toy are usable from")
+    assert " - " not in result.stdout
+    assert "--sigma" in result.stdout
+    assert "simulate" in result.stdout
+
+
+@pytest.mark.usefixtures("empty")
+def test_the_liquidity_at_risk_is_shown_to_those_who_asked() -> None:
+    assert "lvar" not in call(*PLAN).stdout
+    assert "lvar 1,877,136" in " ".join(call(*PLAN, "--lvar-confidence", "0.95").stdout.split())
 
 
 def simulate(*changes: object, strategy: str = "ac", status: int = 0) -> Any:
@@ -204,7 +224,11 @@ def test_without_parameters_the_book_is_still_walked() -> None:
     assert "no_own_impact" in plain["flags"]
     assert plain["bracket"]["calibrated"] is None
     assert plain["bracket"]["full_refill"]["filled"] == pytest.approx(600)
-    assert plain["reasons"]
+    assert any(re.search("usable from 2026-03-0[3-6], after --as-of 2026-03-02", reason) for reason in plain["reasons"])
+    shown = call(*SIMULATE, "--strategy", "ac", "--as-of", "2026-03-02").stdout
+    assert shown.startswith("warning: slices: strategy ac needs parameters")
+    assert "note: parameters of toy are usable from" in shown
+    assert "ok:" not in shown
 
 
 @pytest.mark.usefixtures("stocked")
@@ -214,6 +238,9 @@ def test_where_no_book_is_nothing_fills_and_it_is_refused() -> None:
     assert plain["status"] == "refused"
     assert plain["fills"] == []
     assert [entry["slice"] for entry in plain["no_fill_reasons"]] == [1, 2, 3, 4, 5, 6]
+    shown = call(*SIMULATE, "--strategy", "ac", "--start", "2026-03-20T00:00:00Z").stdout
+    assert "slices 1-6 not filled: no_book" in shown
+    assert shown.count("not filled") == 1
 
 
 @pytest.mark.usefixtures("stocked")
@@ -237,4 +264,10 @@ def test_people_get_tables() -> None:
     shown = call(*SIMULATE, "--strategy", "ac")
     assert shown.exit_code == 0
     assert all(word in shown.stdout for word in ("fills", "shortfall", "bracket", "arrival mid"))
+    plain = simulate()
+    sides = (number(plain["bracket"][name]["shortfall"]) for name in ("full_refill", "no_refill"))
+    said = "cost, book refills: {}   cost, it does not: {}   expected: ".format(*sides)
+    headline = shown.stdout.splitlines()[0]
+    assert headline.startswith(said + number(plain["predicted"]["cost"]))
+    assert re.search(r"\+- \d", headline)
     assert "expected cost" in call(*PLAN).stdout

@@ -40,7 +40,8 @@ def test_a_plan_uses_the_parameters_of_its_day(own_desk: Desk) -> None:
     early = PlanRequest(**ORDER, market="thin", as_of=date(2026, 3, 4))
     refused = plan(own_desk.store, early, now=NOW)
     assert refused.status == "refused"
-    assert "tributary analytics calibrate --market thin" in refused.reasons[0]
+    assert "usable from 2026-03-05, after as of 2026-03-04" in refused.reasons[0]
+    assert "tributary analytics calibrate --market thin --as-of 2026-03-04" in refused.reasons[0]
 
 
 def test_parameters_by_hand_win_over_stored_ones(own_desk: Desk) -> None:
@@ -54,7 +55,8 @@ def test_refused_parameters_give_a_refused_plan_with_their_reasons(own_desk: Des
     refused = calibrate_market(own_desk.store, own_desk.settings, own_desk.market, as_of=date(2026, 3, 3))
     assert refused.status == "refused"
     planned = plan(own_desk.store, PlanRequest(**ORDER, market="thin", as_of=date(2026, 3, 3)), now=NOW)
-    assert planned.reasons == refused.reasons
+    assert planned.reasons[1:] == refused.reasons
+    assert "usable from 2026-03-03 are refused" in planned.reasons[0]
 
 
 def test_a_replay_without_parameters_walks_the_book_and_says_what_is_missing(own_desk: Desk) -> None:
@@ -64,6 +66,7 @@ def test_a_replay_without_parameters_walks_the_book_and_says_what_is_missing(own
     assert answer["predicted"] is None
     assert "no_own_impact" in answer["flags"]
     assert any("strategy ac needs parameters" in reason for reason in answer["reasons"])
+    assert any("no parameters are stored for thin" in reason for reason in answer["reasons"])
     quantities = [fill["quantity"] for fill in answer["fills"]]
     assert sum(quantities) == pytest.approx(500, rel=1e-12)
 

@@ -2,17 +2,17 @@
 
 from datetime import UTC, date, datetime, timedelta
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import click
 
 from tributary_pipelines.cli.options import DAY, FILE, Command, Group, invocation, json_option, market_options
-from tributary_pipelines.cli.output import answer, note, number, print_table, progress
+from tributary_pipelines.cli.output import answer, note, print_table, progress
 
 if TYPE_CHECKING:
     from rich.console import Console
 
-    from tributary_pipelines.analytics.optimization.parameters import AlmgrenChrissParameters
+    from tributary_pipelines.analytics.optimization.parameters import AlmgrenChrissParameters, Estimate
 
 analytics = Group(
     "analytics",
@@ -75,17 +75,27 @@ def calibrate(market: str, token: str | None, lookback: int | None, as_of: date 
 
 def _print_parameters(to: "Console", found: "AlmgrenChrissParameters") -> None:
     window = f"{found.window_start:%Y-%m-%d} to {found.window_end:%Y-%m-%d}"
+    has_interval = any(one.ci_low is not None for one in found.estimates.values())
+    interval = ["95 % low", "95 % high"] if has_interval else []
     coverage = "-" if found.coverage is None else f"{found.coverage:.1%}"
     print_table(
         to,
         f"{found.market_id}: {found.status}, window {window}, {found.n_trades} trades, coverage {coverage}",
-        ["parameter", "value", "unit", "95 % low", "95 % high", "source"],
-        [[n, e.value, e.unit, e.ci_low, e.ci_high, e.source] for n, e in found.estimates.items()],
+        ["parameter", "value", "unit", *interval, "source"],
+        [
+            [name, one.value, one.unit, *([one.ci_low, one.ci_high] if interval else []), _source(name, one)]
+            for name, one in found.estimates.items()
+        ],
     )
     for reason in found.reasons:
         to.print(f"refused: {reason}", markup=False)
     if found.flags:
         to.print(f"flags: {', '.join(found.flags)}", markup=False)
+
+
+def _source(name: str, estimate: "Estimate") -> str:
+    is_later = name == "resilience_rate" and estimate.value is None
+    return "not estimated yet" if is_later else estimate.source
 
 
 @click.command("history", cls=Command, epilog=_HISTORY_EXAMPLES)
@@ -133,10 +143,14 @@ def _draw_history(rows: list["AlmgrenChrissParameters"], market_id: str, plot: P
 
 
 def _print_history(to: "Console", market_id: str, rows: list["AlmgrenChrissParameters"]) -> None:
-    names = list(rows[-1].estimates) if rows else []
-
-    def line(row: "AlmgrenChrissParameters") -> list[Any]:
-        values = [number(row.value(name), digits=5) for name in names]
-        return [f"{row.usable_from:%Y-%m-%d}", row.status, row.n_trades, *values]
-
-    print_table(to, f"{market_id}: parameters by day", ["usable from", "status", "trades", *names], map(line, rows))
+    names = [name for name in (rows[-1].estimates if rows else ()) if any(row.value(name) is not None for row in rows)]
+    print_table(
+        to,
+        f"{market_id}: parameters by day",
+        ["usable from", "status", "trades", *(name.replace("_", " ") for name in names)],
+        [
+            [f"{row.usable_from:%Y-%m-%d}", row.status, row.n_trades, *(row.value(name) for name in names)]
+            for row in rows
+        ],
+        digits=4,
+    )

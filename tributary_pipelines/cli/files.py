@@ -91,9 +91,9 @@ def _read_mapping(pairs: tuple[str, ...]) -> dict[str, str]:
 
 def _print_summary(to: "Console", plain: Mapping[str, Any]) -> None:
     counts = ("rows_read", "rows_stored", "rows_duplicate", "rows_quarantined", "first_at", "last_at")
-    print_table(
-        to, "import", ["read", "stored", "duplicate", "quarantined", "first", "last"], [[plain[n] for n in counts]]
-    )
+    for name in counts:
+        value = "-" if plain[name] is None else plain[name]
+        to.print(f"{name.replace('_', ' '):<18}{value}", markup=False, soft_wrap=True)
     if plain["quarantine"]:
         rows = [[entry["count"], entry["reason"], entry["first_row"]] for entry in plain["quarantine"]]
         print_table(to, "quarantined", ["rows", "reason", "first"], rows)

@@ -118,7 +118,7 @@ def bars(market: str, token: str | None, start: datetime, end: datetime, width: 
         found = build_bars(store, chosen, start, end, width).to_dict("records")
     title = f"{chosen.market_id}: bars of {width}"
     rows = [[_cell(bar, name) for name in _BAR_COLUMNS] for bar in found]
-    answer(found, lambda to: print_table(to, title, _BAR_COLUMNS, rows))
+    answer(found, lambda to: print_table(to, title, [n.replace("_", " ") for n in _BAR_COLUMNS], rows))
     if not found:
         note(f"no trades of {chosen.market_id} in this window; 'tributary import' or 'tributary synth' bring them in")
 

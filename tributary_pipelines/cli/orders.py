@@ -1,7 +1,8 @@
 """``analytics plan`` and ``simulate``: one parent order, its trajectory, and its replay on a recorded book."""
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from datetime import UTC, datetime
+from itertools import groupby
 from typing import TYPE_CHECKING, Any, TypeVar
 
 import click
@@ -12,9 +13,13 @@ from tributary_pipelines.cli.output import answer, number, print_table
 if TYPE_CHECKING:
     from rich.console import Console
 
+    from tributary_pipelines.core.requests import SimulationRequest
+    from tributary_pipelines.storage.base import MarketStore
+
 F = TypeVar("F", bound=Callable[..., Any])
 
 _EXPLICIT = ("sigma", "gamma", "eta", "epsilon")
+_EQUAL_SLICES = "slices: "
 _RISK = ("risk_aversion", "urgency", "lvar_confidence")
 
 _PLAN_EXAMPLES = """
@@ -89,7 +94,7 @@ def plan(participation: float | None, start: datetime | None, **given: Any) -> N
         with open_store(settings) as store:
             found = make_plan(store, request, now=now)
     plain = found.to_answer()
-    answer(plain, lambda to: _print_plan(to, plain))
+    answer(plain, lambda to: _print_plan(to, plain, with_lvar=given["lvar_confidence"] is not None))
 
 
 def _order_of(given: Mapping[str, Any]) -> dict[str, Any]:
@@ -132,14 +137,16 @@ def _warn_of_unused(given: Mapping[str, Any], **others: Any) -> None:
         )
 
 
-def _print_plan(to: "Console", plain: Mapping[str, Any]) -> None:
+def _print_plan(to: "Console", plain: Mapping[str, Any], *, with_lvar: bool) -> None:
+    if plain["status"] == "refused":
+        _print_refusal(to, plain)
+        return
     slices = plain["slices"]
     if slices:
         rows = [[s["index"], s["start_s"], s["quantity"], s["remaining"]] for s in slices]
         print_table(to, f"plan: {plain['strategy']}", ["slice", "start s", "quantity", "remaining"], rows)
-    _print_facts(
-        to, plain, ("expected_cost", "cost_std", "risk_aversion", "urgency", "kappa_per_day", "lvar_confidence", "lvar")
-    )
+    told = ("lvar_confidence", "lvar") if with_lvar else ()
+    _print_facts(to, plain, ("expected_cost", "cost_std", "risk_aversion", "urgency", "kappa_per_day", *told))
     _print_facts(to, plain["components"] or {}, ("permanent", "spread", "temporary", "fees"))
     _print_reasons(to, plain)
 
@@ -149,9 +156,20 @@ def _print_facts(to: "Console", values: Mapping[str, Any], names: tuple[str, ...
     to.print(line, markup=False)
 
 
+def _print_refusal(to: "Console", plain: Mapping[str, Any]) -> None:
+    _print_reasons(to, plain)
+    to.print(
+        "give --sigma --gamma --eta --epsilon by hand, or replay the order with 'tributary analytics simulate', "
+        "which needs no parameters",
+        markup=False,
+    )
+
+
 def _print_reasons(to: "Console", plain: Mapping[str, Any]) -> None:
+    said = "refused" if plain["status"] == "refused" else "note"
     for reason in plain["reasons"]:
-        to.print(f"{plain['status']}: {reason}", markup=False)
+        if not reason.startswith(_EQUAL_SLICES):
+            to.print(f"{said}: {reason}", markup=False)
     if plain["flags"]:
         to.print(f"flags: {', '.join(plain['flags'])}", markup=False)
 
@@ -190,20 +208,53 @@ def simulate(start: datetime, refill: str, fill_model: str | None, latency: floa
     _warn_of_unused(given)
     with open_store(settings) as store:
         plain = replay(store, settings.analytics, request)
-    answer(plain, lambda to: _print_simulation(to, plain))
+        std = None if invocation().as_json or plain["predicted"] is None else _cost_std(store, request)
+    answer(plain, lambda to: _print_simulation(to, plain, std))
 
 
-def _print_simulation(to: "Console", plain: Mapping[str, Any]) -> None:
+def _cost_std(store: "MarketStore", request: "SimulationRequest") -> float | None:
+    """Return the standard deviation of the cost by the parameters that the replay used."""
+    from tributary_pipelines.core.requests import PlanRequest
+    from tributary_pipelines.flows.planning import plan as make_plan
+
+    shared = {name: getattr(request, name) for name in PlanRequest.model_fields}
+    shared["as_of"] = request.as_of or request.start.astimezone(UTC).date()
+    return make_plan(store, PlanRequest(**shared), now=request.start).cost_std
+
+
+def _print_simulation(to: "Console", plain: Mapping[str, Any], std: float | None) -> None:
+    for reason in plain["reasons"]:
+        if reason.startswith(_EQUAL_SLICES):
+            to.print(f"warning: {reason}", markup=False)
+    _print_headline(to, plain, std)
     fills = [[f["slice"], f["at"], f["price"], f["quantity"], f["level"], f["snapshot_age_s"]] for f in plain["fills"]]
     if fills:
         print_table(to, "fills", ["slice", "at", "price", "quantity", "level", "snapshot age s"], fills)
     _print_facts(to, plain, ("filled", "unfilled", "average_price", "arrival_mid"))
-    parts = plain["shortfall"]
-    print_table(to, "shortfall (quote currency, + is a cost)", list(parts), [list(parts.values())])
+    print_table(to, "shortfall (quote currency, + is a cost)", ["part", "cost"], list(plain["shortfall"].items()))
     members = plain["bracket"]
     rows = [[name, (found or {}).get("shortfall"), (found or {}).get("filled")] for name, found in members.items()]
     print_table(to, "bracket", ["refill", "shortfall", "filled"], rows)
     _print_facts(to, plain["predicted"] or {}, ("cost", "cost_low", "cost_high"))
-    for missed in plain["no_fill_reasons"]:
-        to.print(f"slice {missed['slice']} not filled: {missed['reason']}", markup=False)
+    _print_missed(to, plain["no_fill_reasons"])
     _print_reasons(to, plain)
+
+
+def _print_headline(to: "Console", plain: Mapping[str, Any], std: float | None) -> None:
+    refilled, not_refilled = (
+        number((plain["bracket"][name] or {}).get("shortfall")) for name in ("full_refill", "no_refill")
+    )
+    expected = number((plain["predicted"] or {}).get("cost"))
+    to.print(
+        f"cost, book refills: {refilled}   cost, it does not: {not_refilled}   "
+        f"expected: {expected} +- {number(std)} (std)",
+        markup=False,
+    )
+
+
+def _print_missed(to: "Console", missed: Sequence[Mapping[str, Any]]) -> None:
+    """Print one line for each stretch of slices that missed for the same reason."""
+    for reason, group in groupby(missed, key=lambda entry: entry["reason"]):
+        slices = [entry["slice"] for entry in group]
+        which = f"slice {slices[0]}" if len(slices) == 1 else f"slices {slices[0]}-{slices[-1]}"
+        to.print(f"{which} not filled: {reason}", markup=False)

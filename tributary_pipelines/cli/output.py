@@ -18,8 +18,11 @@ from tributary_pipelines.cli.options import invocation
 
 if TYPE_CHECKING:
     from rich.console import Console
+    from rich.table import Table
 
 _PIPED_WIDTH = 220
+#: Texts up to here, a day say, are never folded; longer ones are, down to this, before a table outgrows the screen.
+_SHORT_TEXT = 12
 _LOG = logging.getLogger(__name__)
 
 
@@ -98,28 +101,52 @@ def number(value: float | None, *, digits: int = 6) -> str:
     return f"{value:,.0f}" if abs(value) >= 10**digits else f"{value:.{digits}g}"
 
 
-def print_table(to: "Console", title: str, columns: Sequence[str], rows: Iterable[Sequence[Any]]) -> None:
-    """Print a table; numbers to the right, missing values as dashes."""
+def print_table(
+    to: "Console", title: str, columns: Sequence[str], rows: Iterable[Sequence[Any]], *, digits: int = 6
+) -> None:
+    """Print a table; numbers to the right and never folded, missing values as dashes."""
     from rich import box
     from rich.table import Table
     from rich.text import Text
 
     to.print(Text(title, style="bold"), soft_wrap=True)
-    table = Table(box=box.SIMPLE_HEAD, pad_edge=False, show_edge=False)
+    table = Table(box=box.SIMPLE_HEAD, padding=(0, 1, 0, 0), pad_edge=False, show_edge=False)
     body = [list(row) for row in rows]
+    needed = 0
     for index, column in enumerate(columns):
         values = [row[index] for row in body if row[index] is not None]
         is_numeric = bool(values) and all(isinstance(value, (int, float)) for value in values)
-        table.add_column(column, justify="right" if is_numeric else "left", overflow="fold")
+        width = max((len(_cell(row[index], digits)) for row in body), default=0)
+        is_whole = is_numeric or width <= _SHORT_TEXT
+        header = _fold_words(column, width) if is_whole else column
+        table.add_column(header, justify="right" if is_numeric else "left", overflow="fold", no_wrap=is_whole)
+        needed += 2 + (max(width, *map(len, header.split("\n"))) if is_whole else _SHORT_TEXT)
     for row in body:
-        table.add_row(*(Text(_cell(value)) for value in row))
-    to.print(table)
+        table.add_row(*(Text(_cell(value, digits)) for value in row))
+    _print_wide(to, table, needed)
     to.print()
 
 
-def _cell(value: Any) -> str:
+def _fold_words(header: str, width: int) -> str:
+    """Return a header in lines as wide as its column's numbers, or as its longest word."""
+    import textwrap
+
+    return "\n".join(textwrap.wrap(header, max(width, *map(len, header.split())), break_long_words=False))
+
+
+def _print_wide(to: "Console", table: "Table", needed: int) -> None:
+    """Print a table on a screen that may be too narrow: long lines are bad, numbers cut in two are worse."""
+    width = to.width
+    to.width = max(width, needed)
+    try:
+        to.print(table)
+    finally:
+        to.width = width
+
+
+def _cell(value: Any, digits: int) -> str:
     if value is None:
         return "-"
     if isinstance(value, bool):
         return "yes" if value else "no"
-    return number(value) if isinstance(value, float) else str(value)
+    return number(value, digits=digits) if isinstance(value, float) else str(value)

@@ -16,7 +16,7 @@ _VARIABLE = re.compile(r"\$\{([A-Za-z_][A-Za-z0-9_]*)(?::([^}]*))?\}")
 
 
 class _UniqueKeys(yaml.SafeLoader):
-    def compose_mapping_node(self, anchor: str | None) -> yaml.MappingNode:
+    def compose_mapping_node(self, anchor: Any) -> yaml.MappingNode:
         """Refuse a key that this mapping has already; keys that another one lends it may be overridden."""
         node = super().compose_mapping_node(anchor)
         seen: dict[str, int] = {}

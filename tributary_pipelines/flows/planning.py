@@ -47,10 +47,7 @@ def plan(store: MarketStore | None, request: PlanRequest, *, now: datetime) -> E
         reasons: tuple[str, ...] = ()
     else:
         as_of = request.as_of or default_as_of(store.reader, market, now=now)
-        moment = day_start(as_of)
-        parameters = parameters_as_of(store, market, moment)
-        missing = "" if parameters else why_no_parameters(store, market, moment, f"as of {as_of}")
-        model, reasons = stored_model(parameters, order, missing=missing)
+        _, model, reasons = usable_model(store, market, order, moment=day_start(as_of), role=f"as of {as_of}")
     if model is None:
         return refuse_plan(order, strategy=request.strategy, reasons=reasons)
     return plan_order(order, model, strategy=request.strategy, risk=risk, lot_size=market.lot_size)
@@ -81,14 +78,27 @@ def explicit_model(given: ExplicitParameters, order: ParentOrder) -> ImpactModel
     )
 
 
-def why_no_parameters(store: MarketStore, market: Market, moment: datetime, role: str) -> str:
-    """Say why nothing stored is usable at a moment: there is nothing, or all of it is later.
+def usable_model(
+    store: MarketStore, market: Market, order: ParentOrder, *, moment: datetime, role: str
+) -> tuple[AlmgrenChrissParameters | None, ImpactModel | None, tuple[str, ...]]:
+    """Return the newest parameters usable at a moment and the model they give, or None for it and the reasons.
 
     Parameters
     ----------
     role
-        What the moment is to the order, such as "the start 2026-03-01T12:00:00Z".
+        What the moment is to the order, for the reasons, such as "the start 2026-03-01T12:00:00Z".
     """
+    parameters = parameters_as_of(store, market, moment)
+    if parameters is None:
+        return None, None, (_why_there_are_none(store, market, moment, role),)
+    model, reasons = stored_model(parameters, order, missing="")
+    if model is None:
+        day = f"{parameters.usable_from:%Y-%m-%d}"
+        reasons = (f"the parameters of {market.market_id} that are usable from {day} are refused", *reasons)
+    return parameters, model, reasons
+
+
+def _why_there_are_none(store: MarketStore, market: Market, moment: datetime, role: str) -> str:
     name = market.market_id
     stored = parameter_history(store, market, end=_LAST_DAY, days=_EVERY_DAY)
     later = [found.usable_from for found in stored if found.usable_from > moment]
@@ -116,8 +126,7 @@ def stored_model(
     values = {name: parameters.value(name) for name in ("sigma", "gamma", "epsilon", "book_slope")}
     sigma, gamma, epsilon, slope = values.values()
     if parameters.status == "refused" or sigma is None or gamma is None or epsilon is None or slope is None:
-        day = f"{parameters.usable_from:%Y-%m-%d}"
-        return None, tuple(f"parameters usable from {day}: {reason}" for reason in parameters.reasons)
+        return None, parameters.reasons
     model = ImpactModel(
         sigma=sigma,
         gamma=gamma,

@@ -30,7 +30,7 @@ from tributary_pipelines.flows.planning import (
     standard_orders,
     standard_risk,
     stored_model,
-    why_no_parameters,
+    usable_model,
 )
 from tributary_pipelines.storage.base import MarketStore
 
@@ -56,10 +56,8 @@ def simulate(store: MarketStore, settings: AnalyticsSettings, request: Simulatio
         reasons: tuple[str, ...] = ()
     else:
         usable_at = request.start if request.as_of is None else day_start(request.as_of)
-        parameters = parameters_as_of(store, market, usable_at)
         role = f"the start {iso_z(request.start)}" if request.as_of is None else f"--as-of {request.as_of}"
-        missing = "" if parameters else why_no_parameters(store, market, usable_at, role)
-        model, reasons = stored_model(parameters, order, missing=missing)
+        parameters, model, reasons = usable_model(store, market, order, moment=usable_at, role=role)
     result = _replay(
         *_read_tape(store, settings, market, order),
         settings=settings,
