@@ -44,6 +44,19 @@ def test_plain_logs_name_level_and_module() -> None:
     assert "WARNING tributary_pipelines.cli.orders: strategy twap has no use for --urgency" in result.stderr
 
 
+@pytest.mark.usefixtures("empty")
+def test_progress_is_its_message_alone_and_still_a_log_line_where_lines_are_json() -> None:
+    synth = ("synth", "--market", "m", "--days", 1, "--trades-per-hour", 5, "--seed", 1, "--start", "2026-03-01")
+    answer_of(call(*synth, "--json"))
+    calibrate = ("analytics", "calibrate", "--market", "m", "--as-of", "2026-03-02")
+    assert call(*calibrate).stderr == "reading days: 2026-03-01\n"
+    assert call(*calibrate, "--log-level", "error").stderr == ""
+    Path("tributary.yaml").write_text("logging: {format: json}\n")
+    call("synth", "--market", "n", *synth[3:])
+    line = json.loads(call("analytics", "calibrate", "--market", "n", "--as-of", "2026-03-02").stderr)
+    assert line["message"] == "reading days: 2026-03-01"
+
+
 @pytest.mark.parametrize("where", ["option before", "option after", "settings"])
 @pytest.mark.usefixtures("empty")
 def test_the_level_is_an_option_or_a_setting(where: str) -> None:

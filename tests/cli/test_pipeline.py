@@ -167,6 +167,17 @@ def test_a_market_that_is_no_instrument_runs_too() -> None:
     assert (plain["instrument"], plain["market_id"], plain["status"]) == ("odd_name", "Odd/Name", "ok")
     assert plain["n_refused"] > 0
     assert "is no instrument" in result.stderr
+    assert re.search(r"^running 1 day: \d of 5, \w+ of odd_name \(\d+ s\)$", result.stderr, re.MULTILINE)
+
+
+@pytest.mark.usefixtures("empty")
+def test_days_without_data_are_said_and_so_is_what_was_refused() -> None:
+    call("synth", "--market", "m", "--days", 1, "--trades-per-hour", 5, "--seed", 1, "--start", "2026-03-01")
+    shown = call("run", "--market", "m", "--start", "2026-02-02", "--end", "2026-02-04").stdout
+    assert "no data on these days: vwap_bars, 2 days: no trades on this day" in shown
+    assert "no data on these days: impact_statistics, 2 days: no market data on this day" in shown
+    assert re.search(r"^refused: \w*parameters, 2 days: .*0 trades", shown, re.MULTILINE), shown
+    assert len(shown.splitlines()) == 6
 
 
 def test_markets_whose_plain_names_are_alike_have_assets_of_their_own(empty: Path) -> None:

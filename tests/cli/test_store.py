@@ -1,10 +1,12 @@
 """store init and check, and stores that cannot be used: one clear line each, nothing half-written."""
 
+from dataclasses import fields
 from pathlib import Path
 
 import pytest
 
 from tests.cli.calling import FIRST_DAY, answer_of, call, error_of
+from tributary_pipelines.storage.questdb import server
 
 BARS = ("bars", "--market", "m", "--start", FIRST_DAY, "--end", "2026-03-02", "--width", "1h")
 TABLES = {
@@ -68,6 +70,27 @@ def test_a_place_where_no_store_can_be_made_is_named() -> None:
     Path(".tributary").write_text("")
     assert ".tributary" in error_of(call("store", "init"))
     assert ".tributary" in error_of(call("synth", "--market", "m", "--days", 1, "--trades-per-hour", 2, "--seed", 1))
+
+
+@pytest.mark.usefixtures("empty")
+@pytest.mark.parametrize(
+    "password", ["s3cret-pass", "'${QUESTDB_PASSWORD_NOBODY_SET}'"], ids=["other ports", "no variables"]
+)
+def test_settings_that_miss_the_server_of_the_folder_are_shown_the_way(
+    password: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    known = {field.name: "s3cret" for field in fields(server.ServerInfo)}
+    known |= {"root": "here/questdb", "host": "127.0.0.1", "pg_port": 18812, "http_port": 19000}
+    running = server.ServerInfo(**known)
+    monkeypatch.setattr(server, "status", lambda root: running if root == Path(".tributary/questdb") else None)
+    where = "host: 127.0.0.1, pg_port: 1, http_port: 1, connect_timeout: 1s, wal_timeout: 1s"
+    Path("tributary.yaml").write_text(f"storage: {{kind: questdb, {where}, user: reader, password: {password}}}\n")
+    line = error_of(call(*BARS))
+    assert "PostgreSQL wire 18812, HTTP 19000" in line
+    assert line.endswith(". here/questdb/environment")
+    assert "s3cret" not in line
+    monkeypatch.setattr(server, "status", lambda _root: None)
+    assert "18812" not in error_of(call(*BARS))
 
 
 @pytest.mark.usefixtures("empty")

@@ -5,6 +5,7 @@ Everything happens by the same functions that other commands and Dagster use. Th
 """
 
 import json
+import time
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import UTC, date, datetime, timedelta
@@ -140,6 +141,7 @@ def _bring_in_data(store: "MarketStore", state: dict[str, Any]) -> None:
         if choice.market_id in known and choice.market_id in state["truth"]:
             continue
         note(f"making {choice.market_id}: {N_DAYS} days, {choice.trades_per_hour:g} trades an hour")
+        since = time.monotonic()
         request = SyntheticRequest(
             market_id=choice.market_id,
             n_days=N_DAYS,
@@ -149,6 +151,7 @@ def _bring_in_data(store: "MarketStore", state: dict[str, Any]) -> None:
             options=choice.options,
         )
         state["truth"][choice.market_id] = synthesize(store, request)["truth"]
+        note(f"made {choice.market_id} in {time.monotonic() - since:.0f} s")
         # A store that lacked data, perhaps because its file was deleted, lacks the results too.
         state["computed"] = None
         _save(state)
@@ -187,7 +190,9 @@ def _compute(settings: "Settings", state: Mapping[str, Any]) -> None:
     )
     for chosen, first, last in windows:
         note(f"running {', '.join(instrument.name for instrument in chosen)}: {first} to {last}")
+        since = time.monotonic()
         found = run_days(settings, chosen, first, last)
+        note(f"ran for {time.monotonic() - since:.0f} s")
         if not found.is_success:
             raise DataError(
                 f"the demo's run failed: {'; '.join(found.failures)}; 'tributary ui' shows run {found.run_id}"

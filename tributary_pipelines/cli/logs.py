@@ -1,6 +1,7 @@
 """Logging of the command line: to stderr only, never to stdout, where answers go.
 
-A rich handler on a terminal, plain lines or JSON lines otherwise. Libraries speak from warning on, unless the level is
+A rich handler on a terminal, plain lines or JSON lines otherwise; plain progress is the message alone.
+Libraries speak from warning on, unless the level is
 debug. Tracebacks never show local values: they could hold credentials.
 """
 
@@ -27,6 +28,12 @@ class _JsonLines(logging.Formatter):
         return json.dumps(line)
 
 
+class _PlainLines(logging.Formatter):
+    def format(self, record: logging.LogRecord) -> str:
+        is_progress = getattr(record, "is_progress", False)
+        return record.getMessage() if is_progress else super().format(record)
+
+
 def start_logging(settings: "LoggingSettings", *, level: str | None, no_color: bool) -> None:
     """Send the package's log to stderr in the form that the settings say, at ``level`` or theirs."""
     level = level or settings.level
@@ -50,7 +57,7 @@ def _handler(form: str, *, no_color: bool) -> logging.Handler:
         console = Console(stderr=True, no_color=no_color)
         return RichHandler(console=console, show_path=False, markup=False, rich_tracebacks=False)
     handler = logging.StreamHandler(sys.stderr)
-    formatter = _JsonLines() if form == "json" else logging.Formatter("%(asctime)s %(levelname)s %(name)s: %(message)s")
+    formatter = _JsonLines() if form == "json" else _PlainLines("%(asctime)s %(levelname)s %(name)s: %(message)s")
     formatter.converter = time.gmtime
     handler.setFormatter(formatter)
     return handler

@@ -57,7 +57,7 @@ class _Root(Group):
             _complain("interrupted; what was done before is kept, and the same command goes on from there")
             status = 1
         except Exception as error:  # noqa: BLE001 the edge of the program: reports every failure, hides none
-            status = _report(error, with_traceback=invocation.debug)
+            status = _report(error, invocation)
         sys.exit(status if isinstance(status, int) else 0)
 
 
@@ -67,12 +67,17 @@ def _usage(error: click.UsageError) -> str:
     return f"{message}, in '{where}'; see '{where} --help'"
 
 
-def _report(error: Exception, *, with_traceback: bool) -> int:
-    if with_traceback:
+def _report(error: Exception, invocation: Invocation) -> int:
+    if invocation.debug:
         import traceback
 
         traceback.print_exception(error, file=sys.stderr)
-    _complain(_explain(error, with_traceback=with_traceback))
+    message = _explain(error, with_traceback=invocation.debug)
+    if isinstance(error, TributaryError):
+        from tributary_pipelines.cli.store import hint_of_local_server
+
+        message += hint_of_local_server(message, invocation.config)
+    _complain(message)
     return 1
 
 

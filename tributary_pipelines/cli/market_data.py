@@ -16,7 +16,7 @@ from tributary_pipelines.cli.options import (
     market_options,
     window_options,
 )
-from tributary_pipelines.cli.output import answer, note, print_table, progress
+from tributary_pipelines.cli.output import answer, days_of, note, print_table, progress
 
 if TYPE_CHECKING:
     from rich.console import Console
@@ -59,7 +59,7 @@ def synth(
         options=_read_pairs(pairs),
     )
     settings = invocation().settings()
-    with open_store(settings) as store, progress(f"writing {days} days of {market}"):
+    with open_store(settings) as store, progress(f"writing {days_of(days)} of {market}"):
         plain = synthesize(store, request)
     answer(plain, lambda to: _print_truth(to, plain))
 

@@ -77,10 +77,21 @@ def progress(title: str) -> Iterator[Callable[[str], None]]:
     """Show on stderr how far something is: one moving line on a terminal, log lines (info) otherwise."""
     where = console(stderr=True)
     if not where.is_terminal:
-        yield lambda step: _LOG.info("%s: %s", title, step)
+        yield lambda step: _LOG.info("%s: %s", title, step, extra={"is_progress": True})
         return
     with where.status(title) as line:
         yield lambda step: line.update(f"{title}: {step}")
+
+
+def days_of(n_days: int) -> str:
+    """Write a number of days.
+
+    Examples
+    --------
+    >>> days_of(1), days_of(35)
+    ('1 day', '35 days')
+    """
+    return f"{n_days} day" if n_days == 1 else f"{n_days} days"
 
 
 def note(message: str) -> None:

@@ -15,7 +15,7 @@ import click
 
 from tributary_pipelines.cli.folder import dagster_home
 from tributary_pipelines.cli.options import DAY, Command, check_window, invocation, json_option
-from tributary_pipelines.cli.output import answer, note, progress
+from tributary_pipelines.cli.output import answer, days_of, note, progress
 
 if TYPE_CHECKING:
     from rich.console import Console
@@ -176,7 +176,7 @@ def run(market: str, start: date, end: date) -> None:
         "n_refused": found.n_refused,
         "failures": found.failures,
     }
-    answer(plain, lambda to: _print_run(to, plain))
+    answer(plain, lambda to: _print_run(to, plain, found.unanswered))
     if not found.is_success:
         _fail(found.failures)
 
@@ -186,7 +186,16 @@ def run_days(settings: "Settings", instruments: "Sequence[Instrument]", start: d
     from tributary_pipelines.core.settings import find_settings_file
     from tributary_pipelines.defs.launch import run_range
 
-    with progress(f"running {(end - start).days} days") as step:
+    since = time.monotonic()
+
+    with progress(f"running {days_of((end - start).days)}") as step:
+
+        def tell(done: int, n_all: int, what: str) -> None:
+            nonlocal since
+            now = time.monotonic()
+            step(f"{done} of {n_all}, {what} ({now - since:.0f} s)")
+            since = now
+
         return run_range(
             settings,
             instruments,
@@ -194,7 +203,7 @@ def run_days(settings: "Settings", instruments: "Sequence[Instrument]", start: d
             end,
             home=dagster_home(settings),
             settings_file=find_settings_file(invocation().config),
-            progress=lambda done, n_all, what: step(f"{done} of {n_all}, {what}"),
+            progress=tell,
         )
 
 
@@ -235,7 +244,7 @@ def _free_name(market_id: str, taken: set[str]) -> str:
     return f"{name}_{sha256(market_id.encode()).hexdigest()[:8]}" if name in taken else name
 
 
-def _print_run(to: "Console", plain: Mapping[str, Any]) -> None:
+def _print_run(to: "Console", plain: Mapping[str, Any], unanswered: Mapping[tuple[str, str, str], int]) -> None:
     refused = f", {plain['n_refused']} of them refused by the data" if plain["n_refused"] else ""
     to.print(
         f"{plain['status']}: {plain['n_materialized']} materialisations of {plain['instrument']}{refused}; "
@@ -243,3 +252,10 @@ def _print_run(to: "Console", plain: Mapping[str, Any]) -> None:
         markup=False,
         soft_wrap=True,
     )
+    said = {"refused": "refused", "no_data": "no data on these days"}
+    stages = {(stage, status) for stage, status, _ in unanswered}
+    for stage, status in sorted(stages):
+        days = {why: n_days for (*of, why), n_days in unanswered.items() if (stage, status) == tuple(of)}
+        others = f" (and {len(days) - 1} more reasons on other days)" if len(days) > 1 else ""
+        line = f"{said[status]}: {stage}, {days_of(sum(days.values()))}: {next(iter(days))}{others}"
+        to.print(line, markup=False, soft_wrap=True)

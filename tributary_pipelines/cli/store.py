@@ -81,6 +81,16 @@ random, are never shown, and stand in a file that only you can read, to be sourc
 """
 
 
+_STATUS_EXAMPLES = """
+\b
+Example:
+  tributary questdb status --json
+
+\b
+Exit status 0 also when no server runs: that is an answer.
+"""
+
+
 @click.command("start", cls=Command, epilog=_START_EXAMPLES)
 @json_option
 def questdb_start() -> None:
@@ -111,7 +121,7 @@ def questdb_stop() -> None:
     answer({**_describe(None), "was_running": was_running}, lambda to: to.print(said))
 
 
-@click.command("status", cls=Command, epilog="\b\nExample:\n  tributary questdb status --json")
+@click.command("status", cls=Command, epilog=_STATUS_EXAMPLES)
 @json_option
 def questdb_status() -> None:
     """Tell whether the local server runs, and where."""
@@ -126,7 +136,36 @@ def _root() -> Path:
 
     # Not the settings themselves: they may need the passwords that only a started server has.
     found = find_settings_file(invocation().config)
+    return _root_beside(found)
+
+
+def _root_beside(found: Path | None) -> Path:
     return (Path() if found is None else found.parent) / ".tributary" / "questdb"
+
+
+def hint_of_local_server(problem: str, config: Path | None) -> str:
+    """Return where this folder's server runs when a problem says that the settings lead to none; else nothing."""
+    lacks_variables = "needs the environment variables" in problem and "QUESTDB" in problem
+    is_elsewhere = "QuestDB" in problem and ("cannot be reached" in problem or "refuses user" in problem)
+    if not (lacks_variables or is_elsewhere):
+        return ""
+    from tributary_pipelines.core.errors import TributaryError
+    from tributary_pipelines.core.settings import find_settings_file
+
+    try:
+        from tributary_pipelines.storage.questdb.server import status
+
+        info = status(_root_beside(find_settings_file(config)))
+    except (TributaryError, ModuleNotFoundError):
+        # A hint beside an error that is told anyway.
+        return ""
+    if info is None:
+        return ""
+    return (
+        f"; a server of this folder runs on {info.host}, PostgreSQL wire {info.pg_port}, HTTP {info.http_port}: "
+        "put the block that 'tributary questdb start' prints into tributary.yaml, and load its passwords: "
+        f". {Path(info.root) / 'environment'}"
+    )
 
 
 def _describe(info: "ServerInfo | None") -> dict[str, Any]:

@@ -5,7 +5,7 @@ wait in the queue; the embedded store's own lock keeps writers apart.
 """
 
 import warnings
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, date, datetime, timedelta
 from pathlib import Path
@@ -34,6 +34,8 @@ class RangeRun:
     ----------
     n_materialized, n_refused
         Materialisations (instrument, stage and day), and how many of them say that the data cannot answer.
+    unanswered
+        On how many days a stage had no answer, by stage, status (refused or no_data) and reason.
     failures
         One line for each step that failed.
     """
@@ -42,6 +44,7 @@ class RangeRun:
     is_success: bool = False
     n_materialized: int = 0
     n_refused: int = 0
+    unanswered: dict[tuple[str, str, str], int] = field(default_factory=dict)
     failures: list[str] = field(default_factory=list)
 
 
@@ -106,8 +109,7 @@ def _follow(events: Iterator[dg.DagsterEvent], run_id: str, n_assets: int, progr
     for event in events:
         if event.is_step_materialization and event.asset_key is not None:
             found.n_materialized += 1
-            status = event.materialization.metadata.get("status")
-            found.n_refused += status is not None and status.value == "refused"
+            _count_unanswered(found, event.asset_key.path[-1], event.materialization.metadata)
             if event.asset_key not in done and progress is not None:
                 done.add(event.asset_key)
                 instrument, stage = event.asset_key.path
@@ -120,6 +122,15 @@ def _follow(events: Iterator[dg.DagsterEvent], run_id: str, n_assets: int, progr
             found.failures.append(_first_cause(error) if error else event.message or "the run failed")
         found.is_success |= event.is_job_success
     return found
+
+
+def _count_unanswered(found: RangeRun, stage: str, told: Mapping[str, dg.MetadataValue]) -> None:
+    status, reasons = (told[name].value if name in told else None for name in ("status", "reasons"))
+    if status not in ("refused", "no_data"):
+        return
+    found.n_refused += status == "refused"
+    key = (stage, status, str(reasons or "no reason given"))
+    found.unanswered[key] = found.unanswered.get(key, 0) + 1
 
 
 def _reason(event: dg.DagsterEvent) -> str:
