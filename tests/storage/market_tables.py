@@ -42,10 +42,6 @@ class Case:
     token_id: str
     writes: tuple[tuple[Frame, tuple[Row, ...]], ...]
 
-    def frames(self) -> list[tuple[Frame, pd.DataFrame]]:
-        """Return the writes as the frames that a writer takes."""
-        return [(frame, as_frame(frame, rows)) for frame, rows in self.writes]
-
     def stored(self, frame: Frame) -> list[Row]:
         """Return the rows that a store must hold afterwards, by time, ties in arrival order."""
         held: dict[tuple[Any, ...], Row] = {}

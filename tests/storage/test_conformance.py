@@ -7,6 +7,7 @@ What was compared is listed at the end of the run (methods by cases).
 import dataclasses
 from collections.abc import Callable, Iterator
 from datetime import UTC, date, datetime, timedelta
+from itertools import zip_longest
 from typing import Any
 
 import numpy as np
@@ -62,10 +63,12 @@ def questdb_read_only_filled(questdb_filled: MarketStore, questdb_server: Server
 
 
 def _fill(store: MarketStore) -> None:
+    """Write the cases round by round: the first write of every case in one call, then the second, and so on."""
     store.writer.create_tables()
-    for case in CASES.values():
-        for frame, rows in case.frames():
-            store.writer.write(frame, rows)
+    for frame in (TRADES, ORDERBOOK_SNAPSHOTS):
+        writes = [[rows for written, rows in case.writes if written == frame] for case in CASES.values()]
+        for turn in zip_longest(*writes, fillvalue=()):
+            store.writer.write(frame, reference.as_frame(frame, [row for rows in turn for row in rows]))
 
 
 @pytest.fixture(

@@ -1,6 +1,8 @@
 """What goes wrong with a server is said in one line: what, where and what to do, and never a password."""
 
 import socket
+import subprocess
+import sys
 from collections.abc import Callable
 from datetime import UTC, datetime
 
@@ -9,13 +11,15 @@ import pytest
 
 from tests.storage import market_tables as reference
 from tests.stores import Run
-from tributary_pipelines.core.errors import ConfigurationError, StorageError
+from tributary_pipelines.core.errors import StorageError
 from tributary_pipelines.core.frames import ORDERBOOK_SNAPSHOTS, TRADES
 from tributary_pipelines.core.result_frames import VWAP_BARS
 from tributary_pipelines.core.settings import Settings, StorageSettings
 from tributary_pipelines.storage.base import MarketStore
 from tributary_pipelines.storage.open import open_store
+from tributary_pipelines.storage.questdb.connection import QuestDBConnection
 from tributary_pipelines.storage.questdb.server import ServerInfo
+from tributary_pipelines.storage.questdb.wal import wait_applied
 
 SECRET = "a-wrong-password-Zq9"
 START, END = datetime(2026, 3, 1, tzinfo=UTC), datetime(2026, 3, 2, tzinfo=UTC)
@@ -150,21 +154,28 @@ def test_a_result_table_that_is_not_ours_is_an_error(questdb_store: MarketStore,
     assert "token_id is absent" in finding.message
 
 
-@pytest.mark.integration
-def test_the_log_is_waited_for_with_a_limit(
-    questdb_settings: Settings, questdb_store: MarketStore, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    storage = questdb_settings.storage.model_copy(update={"wal_timeout": 0.05})
-    answers = [("trades", False, 3, 5, None)]
-    monkeypatch.setattr("tributary_pipelines.storage.questdb.connection.QuestDBConnection.rows", lambda *_: answers)
-    from tributary_pipelines.storage.questdb.connection import QuestDBConnection
-    from tributary_pipelines.storage.questdb.wal import wait_applied
+class LogOf:
+    """A server whose write-ahead logs stand still where they are."""
 
+    address = "far:8812"
+    settings = StorageSettings(wal_timeout=0.05)
+
+    def __init__(self, *states: tuple[object, ...]) -> None:
+        self.states = states
+
+    def rows(self, query: str) -> tuple[tuple[object, ...], ...]:
+        assert "wal_tables()" in query
+        return self.states
+
+
+def test_the_log_is_waited_for_with_a_limit() -> None:
+    behind, ready = ("trades", False, 3, 5, None), ("trades", False, 5, 5, None)
+    suspended = ("markets", True, 0, 1, "no space")
     with pytest.raises(StorageError, match=r"not applied all writes within 0.05 s: trades \(3 of 5 transactions\)"):
-        wait_applied(QuestDBConnection(storage), ["trades", "markets"])
-    answers[:] = [("trades", False, 5, 5, None), ("markets", True, 0, 1, "no space")]
-    with pytest.raises(StorageError, match=r"'markets' .* suspended \(no space\)"):
-        wait_applied(QuestDBConnection(storage), ["trades", "markets"])
+        wait_applied(LogOf(behind, suspended), ["trades"])  # type: ignore[arg-type]
+    with pytest.raises(StorageError, match=r"'markets' of QuestDB at far:8812 is suspended \(no space\): 1 trans"):
+        wait_applied(LogOf(ready, suspended), ["trades", "markets"])  # type: ignore[arg-type]
+    wait_applied(LogOf(ready, suspended), ["trades", "a table without a log"])  # type: ignore[arg-type]
 
 
 @pytest.mark.integration
@@ -172,8 +183,6 @@ def test_the_read_only_user_is_enough_to_read_and_cannot_write(
     questdb_server: ServerInfo, questdb_store: MarketStore
 ) -> None:
     questdb_store.writer.write(TRADES, one_trade())
-    from tributary_pipelines.storage.questdb.connection import QuestDBConnection
-
     storage = StorageSettings.model_validate(questdb_server.storage_settings())
     connection = QuestDBConnection(storage)
     for statement in (
@@ -187,17 +196,24 @@ def test_the_read_only_user_is_enough_to_read_and_cannot_write(
     assert len(questdb_store.reader.trades("m", "m-yes", START, END)) == 1
 
 
-@pytest.mark.parametrize("package", ["questdb", "httpx"])
-def test_a_missing_extra_names_how_to_install_it(package: str, monkeypatch: pytest.MonkeyPatch) -> None:
-    import sys
+WITHOUT = """
+import sys
+sys.modules[sys.argv[1]] = None
+from tributary_pipelines.core.settings import Settings, StorageSettings
+from tributary_pipelines.storage.open import open_store
+open_store(Settings())
+print("embedded opens")
+open_store(Settings(storage=StorageSettings(kind="questdb", user="u", password="p")))
+"""
 
-    for name in [name for name in sys.modules if name.startswith("tributary_pipelines.storage.questdb.")]:
-        monkeypatch.delitem(sys.modules, name)
-    monkeypatch.setitem(sys.modules, package, None)
-    with pytest.raises(
-        ConfigurationError, match=rf"package '{package}' is not installed; run: pip install .*\[questdb\]"
-    ):
-        opened(user="reader", password=SECRET)
+
+@pytest.mark.parametrize("package", ["questdb", "httpx"])
+def test_a_missing_extra_names_how_to_install_it(package: str) -> None:
+    ran = subprocess.run([sys.executable, "-c", WITHOUT, package], capture_output=True, text=True, check=False)
+    assert ran.stdout == "embedded opens\n"
+    said = ran.stderr.strip().splitlines()[-1]
+    assert "ConfigurationError: storage.kind is questdb" in said
+    assert f"package '{package}' is not installed; run: pip install 'tributary-pipelines[questdb]'" in said
 
 
 def test_opening_connects_to_nothing() -> None:

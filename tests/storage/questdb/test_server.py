@@ -4,13 +4,21 @@ import json
 import os
 from pathlib import Path
 
+import pandas as pd
 import psycopg
 import pytest
 
+from tests.storage import market_tables as reference
 from tests.stores import Run
 from tributary_pipelines.core.errors import ConfigurationError, StorageError
-from tributary_pipelines.core.settings import StorageSettings
+from tributary_pipelines.core.frames import TRADES
+from tributary_pipelines.core.settings import Settings, StorageSettings
+from tributary_pipelines.storage.open import open_store
 from tributary_pipelines.storage.questdb import server
+
+
+def trade(trade_id: str) -> pd.DataFrame:
+    return reference.as_frame(TRADES, [reference.trade("m", 1, 0.5, 1.0, "buy", trade_id)])
 
 
 @pytest.mark.integration
@@ -25,6 +33,9 @@ def test_it_keeps_data_ports_and_passwords_from_start_to_start(tmp_path: Path) -
         admin = {"host": info.host, "port": info.pg_port, "dbname": "qdb", "autocommit": True}
         with psycopg.connect(**admin, user=info.admin_user, password=info.admin_password) as connection:
             connection.execute("CREATE TABLE kept (a INT)")
+        store = open_store(Settings(storage=StorageSettings.model_validate(info.storage_settings())))
+        store.writer.create_tables()
+        assert store.writer.write(TRADES, trade("before")) == 1
         passwords = (info.admin_password, info.password, info.http_password)
         assert all(secret not in f"{info!r} {(tmp_path / 'server.log').read_text()}" for secret in passwords)
         assert len(set(passwords)) == 3
@@ -32,12 +43,18 @@ def test_it_keeps_data_ports_and_passwords_from_start_to_start(tmp_path: Path) -
         assert server.stop(tmp_path)
     assert server.status(tmp_path) is None
     assert not server.stop(tmp_path)
+    with pytest.raises(StorageError, match=r"cannot be reached"):
+        store.reader.markets()
 
     again = server.start(tmp_path)
     try:
         assert again.storage_settings() == info.storage_settings()
         with psycopg.connect(**admin, user=again.user, password=again.password) as connection:
-            assert connection.execute("SELECT table_name FROM tables()").fetchall() == [("kept",)]
+            assert ("kept",) in connection.execute("SELECT table_name FROM tables()").fetchall()
+        assert store.writer.write(TRADES, trade("before")) == 0
+        assert store.writer.write(TRADES, trade("after")) == 1
+        assert [market.market_id for market in store.reader.markets()] == ["m"]
+        store.close()
     finally:
         assert server.stop(tmp_path)
 

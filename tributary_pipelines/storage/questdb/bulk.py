@@ -5,9 +5,9 @@ header of 20 bytes and 12 bytes an element (length, value). No Python object is 
 """
 
 import struct
-from collections.abc import Iterable
+from collections.abc import Iterator
 from dataclasses import dataclass
-from itertools import chain
+from itertools import chain, islice
 from typing import Any
 
 import numpy as np
@@ -18,7 +18,9 @@ from tributary_pipelines.storage.arrow import LADDERS
 from tributary_pipelines.storage.questdb.connection import Bound, QuestDBConnection
 from tributary_pipelines.storage.questdb.http import QuestDBHttp
 
-_HEADER, _ELEMENT = 20, 12
+_HEADER, _COUNT_AT, _ELEMENT = 20, 12, 12
+#: Rows whose cells are held as Python objects at a time.
+_BATCH_ROWS = 50_000
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,7 +36,8 @@ class BulkReader:
         if self.http.has_credentials:
             table = self.http.table(query, bound)
             return [np.asarray(column.to_numpy(), kind) for column, kind in zip(table.columns, types, strict=True)]
-        joined = b"".join(chain.from_iterable(self._cells(query, bound)))
+        with self.connection.cells(query, bound) as rows:
+            joined = b"".join(b"".join(chain.from_iterable(batch)) for batch in _batches(rows))
         cells = np.frombuffer(joined, ">i8").reshape(-1, len(types)).T
         return [_native(column, kind) for column, kind in zip(cells, types, strict=True)]
 
@@ -42,10 +45,9 @@ class BulkReader:
         """Return ``timestamp`` (microseconds) and the four ladders of a query with these columns."""
         if self.http.has_credentials:
             return self.http.table(query, bound)
-        cells = [cell or b"" for cell in chain.from_iterable(self._cells(query, bound))]
-        times = np.frombuffer(b"".join(cells[::5]), ">i8").astype(np.int64)
-        sides = {name: _list_array(cells[k::5]) for k, name in enumerate(LADDERS, start=1)}
-        return pa.table({"timestamp": times, **sides})
+        with self.connection.cells(query, bound) as rows:
+            tables = [_snapshots([cell or b"" for cell in chain.from_iterable(batch)]) for batch in _batches(rows)]
+        return pa.concat_tables(tables or [_snapshots([])])
 
     def rows(self, query: str, bound: Bound, schema: pa.Schema) -> pa.Table:
         """Return any rows in the types of ``schema``; times come as microseconds."""
@@ -57,8 +59,15 @@ class BulkReader:
             [_cast(pa.array(column, _wire(f.type)), f.type) for column, f in zip(columns, schema, strict=True)], schema
         )
 
-    def _cells(self, query: str, bound: Bound) -> Iterable[tuple[Any, ...]]:
-        return self.connection.stream_cells(query, bound)
+
+def _batches(rows: Iterator[tuple[Any, ...]]) -> Iterator[list[tuple[Any, ...]]]:
+    while batch := list(islice(rows, _BATCH_ROWS)):
+        yield batch
+
+
+def _snapshots(cells: list[bytes]) -> pa.Table:
+    times = np.frombuffer(b"".join(cells[::5]), ">i8").astype(np.int64)
+    return pa.table({"timestamp": times} | {name: _list_array(cells[k::5]) for k, name in enumerate(LADDERS, start=1)})
 
 
 def _native(column: NDArray[Any], kind: "np.dtype[Any]") -> NDArray[Any]:
@@ -79,14 +88,19 @@ def _list_array(cells: list[bytes]) -> pa.ListArray:
     lengths = np.fromiter(map(len, cells), np.int64, len(cells))
     joined = b"".join(cells)
     starts = np.cumsum(lengths) - lengths
-    # Byte 7 of the header says whether an element is null; such elements have no value bytes.
-    if np.frombuffer(joined, np.uint8)[starts[lengths > _HEADER] + 7].any():
+    counts = np.zeros(len(cells), np.int64)
+    counts[lengths >= _HEADER] = _at(joined, ">i4")[starts[lengths >= _HEADER] + _COUNT_AT]
+    # A null element has no value bytes; the header's own flag for that is not to be relied on.
+    if (lengths != np.where(lengths > 0, _HEADER + _ELEMENT * counts, 0)).any():
         return pa.array([_with_nulls(cell) for cell in cells], pa.list_(pa.float64()))
-    counts = np.maximum(lengths - _HEADER, 0) // _ELEMENT
     positions = np.repeat(starts + _HEADER + 4, counts) + _ELEMENT * _ramp(counts)
-    at_any_byte = np.ndarray((max(len(joined) - 7, 0),), ">f8", joined, strides=(1,))
     offsets = np.concatenate([[0], np.cumsum(counts)]).astype(np.int32)
-    return pa.ListArray.from_arrays(pa.array(offsets), pa.array(at_any_byte[positions].astype(np.float64)))
+    return pa.ListArray.from_arrays(pa.array(offsets), pa.array(_at(joined, ">f8")[positions].astype(np.float64)))
+
+
+def _at(joined: bytes, kind: str) -> NDArray[Any]:
+    """Return the values that begin at every single byte."""
+    return np.ndarray((max(len(joined) - np.dtype(kind).itemsize + 1, 0),), kind, joined, strides=(1,))
 
 
 def _ramp(counts: NDArray[np.int64]) -> NDArray[np.int64]:

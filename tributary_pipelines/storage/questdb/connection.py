@@ -1,7 +1,7 @@
 """The PostgreSQL wire to QuestDB: a small pool of the read-only user, opened by the first question.
 
 Values are bound as $1, $2, ...; every failure becomes a StorageError that says where and what to do, never a password.
-Numbers travel as raw big-endian bytes (``stream_cells``), which NumPy decodes a million rows at a time.
+Numbers travel as raw big-endian bytes (``cells``), which NumPy decodes a million rows at a time.
 """
 
 from collections.abc import Iterator, Sequence
@@ -60,12 +60,14 @@ class QuestDBConnection:
         with self._cursor() as cursor:
             yield from cursor.stream(query.encode(), bound, binary=True, size=_CHUNK_ROWS)
 
-    def stream_cells(self, query: str, bound: Bound = ()) -> Iterator[tuple[bytes | None, ...]]:
-        """Yield rows of longs, doubles and arrays of doubles as PostgreSQL's binary cells; raises as ``rows``."""
+    @contextmanager
+    def cells(self, query: str, bound: Bound = ()) -> Iterator[Iterator[tuple[Any, ...]]]:
+        """Give rows of longs, doubles and arrays of doubles as PostgreSQL's binary cells; raises as ``rows``."""
         with self._cursor() as cursor:
             for oid in _RAW_OIDS:
                 cursor.adapters.register_loader(oid, ByteaBinaryLoader)
-            yield from cursor.stream(query.encode(), bound, binary=True, size=_CHUNK_ROWS)
+            # Not a generator of our own: it would cost as much per row as decoding the row.
+            yield cursor.stream(query.encode(), bound, binary=True, size=_CHUNK_ROWS)
 
     def close(self) -> None:
         """Close the pool; the next question would open it again."""

@@ -8,6 +8,7 @@ import io
 import re
 from collections.abc import Mapping
 from itertools import pairwise
+from threading import Lock
 from typing import Any
 
 import httpx
@@ -39,6 +40,8 @@ class QuestDBHttp:
     def __init__(self, settings: StorageSettings) -> None:
         self._settings = settings
         self._client: httpx.Client | None = None
+        self._sender: Sender | None = None
+        self._sending = Lock()
         self.address = f"{settings.host}:{settings.http_port}"
 
     @property
@@ -72,32 +75,45 @@ class QuestDBHttp:
         StorageError
             QuestDB cannot be reached, or refuses the user or the rows; nothing of them was stored.
         """
-        password = self._settings.http_password
-        try:
-            with (
-                Sender(
-                    Protocol.Http,
-                    self._settings.host,
-                    self._settings.http_port,
-                    username=self._settings.http_user,
-                    password=password.get_secret_value() if password else None,
-                    auto_flush=False,
-                    retry_timeout=_RETRY_MS,
-                    request_timeout=_REQUEST_MS,
-                    max_buf_size=_BUFFER_BYTES,
-                ) as sender,
-                sender.transaction(table) as transaction,
-            ):
-                present = [name for name in symbols if name in rows.columns]
-                transaction.dataframe(rows, at="timestamp", symbols=present)
-        except QuestDBError as error:
-            raise StorageError(self._explain(" ".join(str(error).split())[:500])) from error
+        present = [name for name in symbols if name in rows.columns]
+        with self._sending:
+            try:
+                with self._connected().transaction(table) as transaction:
+                    transaction.dataframe(rows, at="timestamp", symbols=present)
+            except QuestDBError as error:
+                self._disconnect()
+                raise StorageError(self._explain(" ".join(str(error).split())[:500])) from error
 
     def close(self) -> None:
         """Close the connections."""
+        with self._sending:
+            self._disconnect()
         if self._client is not None:
             self._client.close()
             self._client = None
+
+    def _connected(self) -> Sender:
+        if self._sender is None:
+            password = self._settings.http_password
+            sender = Sender(
+                Protocol.Http,
+                self._settings.host,
+                self._settings.http_port,
+                username=self._settings.http_user,
+                password=password.get_secret_value() if password else None,
+                auto_flush=False,
+                retry_timeout=_RETRY_MS,
+                request_timeout=_REQUEST_MS,
+                max_buf_size=_BUFFER_BYTES,
+            )
+            sender.establish()  # type: ignore[no-untyped-call]
+            self._sender = sender
+        return self._sender
+
+    def _disconnect(self) -> None:
+        if self._sender is not None:
+            self._sender.close(flush=False)
+            self._sender = None
 
     def _get(self, path: str, parameters: Mapping[str, str]) -> bytes:
         try:

@@ -101,7 +101,9 @@ class TableLayout:
         """+1 where the taker bought, -1 where it sold, 0 where the side is unknown."""
         if "side" not in self.types:
             return "0"
-        return "CASE WHEN lower(side) = 'buy' THEN 1 WHEN lower(side) = 'sell' THEN -1 ELSE 0 END"
+        # Our own writer knows one spelling; comparing symbols as they are is a third faster.
+        side = "side" if self.keeps_arrival else "lower(side)"
+        return " ".join(("CASE WHEN", side, "= 'buy' THEN 1 WHEN", side, "= 'sell' THEN -1 ELSE 0 END"))
 
     def _unless_missing(self, name: str) -> str:
         missing = [
