@@ -62,6 +62,7 @@ def test_the_calibration_has_its_numbers_whole_and_no_empty_column() -> None:
         said = "not estimated yet" if name == "resilience_rate" else one["source"]
         assert_whole(lines, [name, number(one["value"]), one["unit"], said])
     assert "95 %" not in " ".join(lines)
+    assert not any(line.startswith("refused") for line in lines)
 
 
 @pytest.mark.usefixtures("stocked")

@@ -84,6 +84,10 @@ def test_the_demo_again_changes_nothing_and_says_so(in_demo: Path, shown: tuple[
     assert result.exit_code == 0
     assert "nothing was computed" in result.stderr
     assert "tributary ui" in result.stdout
+    assert re.search(r"^demo_liquid +twap +-?[\d.]+ +-?[\d.]+ +[\d.]+ \+- [\d.]+ *$", result.stdout, re.MULTILINE)
+    assert "differences below about one std are noise" in " ".join(result.stdout.split())
+    assert re.search(r"= spread \+ temporary \+ permanent 0\.\d+, timing -\d", " ".join(result.stdout.split()))
+    assert result.stdout.count("resilience_rate") == 1
     assert answer_of(call("demo", "--json")) == {**shown[1], "changed": False}
     assert sorted((in_demo / DAGSTER_HOME / "history" / "runs").iterdir()) == runs
     assert (in_demo / ".tributary" / "demo.json").read_bytes() == state

@@ -88,7 +88,9 @@ def _print_parameters(to: "Console", found: "AlmgrenChrissParameters") -> None:
         ],
     )
     for reason in found.reasons:
-        to.print(f"refused: {reason}", markup=False)
+        # What no version estimates yet refuses nothing.
+        is_refusal = found.status == "refused" and not reason.startswith("resilience_rate")
+        to.print(f"{'refused' if is_refusal else 'note'}: {reason}", markup=False)
     if found.flags:
         to.print(f"flags: {', '.join(found.flags)}", markup=False)
 

@@ -182,6 +182,8 @@ def _print_recording(to: "Console", plain: Mapping[str, Any]) -> None:
     columns = ["day", "trades", "volume", "VWAP", "equals known answer"]
     print_table(to, f"A real recording: {plain['market_id']}", columns, bars)
     for reason in plain["calibration"]["reasons"]:
+        if reason.startswith(_NOT_YET):
+            continue
         to.print(f"calibration {plain['calibration']['status']}: {reason}", markup=False)
     _print_order(to, plain["order"])
 

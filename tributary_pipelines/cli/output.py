@@ -23,6 +23,8 @@ if TYPE_CHECKING:
 _PIPED_WIDTH = 220
 #: Texts up to here, a day say, are never folded; longer ones are, down to this, before a table outgrows the screen.
 _SHORT_TEXT = 12
+#: Up to here a header stays on one line, however narrow its column.
+_HEADER = 10
 _LOG = logging.getLogger(__name__)
 
 
@@ -139,10 +141,10 @@ def print_table(
 
 
 def _fold_words(header: str, width: int) -> str:
-    """Return a header in lines as wide as its column's numbers, or as its longest word."""
+    """Return a header in lines about as wide as its column's numbers."""
     import textwrap
 
-    return "\n".join(textwrap.wrap(header, max(width, *map(len, header.split())), break_long_words=False))
+    return "\n".join(textwrap.wrap(header, max(width, _HEADER), break_long_words=False))
 
 
 def _print_wide(to: "Console", table: "Table", needed: int) -> None:
