@@ -209,9 +209,8 @@ def _simulate_standard(
 ) -> dict[str, Any]:
     order = parent_order(standard, day)
     # What is stored for later days must not change the answer of this one.
-    model, reasons = stored_model(
-        parameters, order, missing=f"{market.market_id} has no parameters from before this day"
-    )
+    missing = f"{market.market_id} has no parameters from before this day"
+    model, reasons = stored_model(parameters, order, missing=missing)
     try:
         result = _replay(
             books,
