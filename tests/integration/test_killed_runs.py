@@ -15,13 +15,15 @@ from tests.defs.small_pipeline import DAGSTERS_OWN, DUCKDB, FIRST_DAY, opened, w
 from tests.integration.killed_runs import start_run
 from tributary_pipelines.core.result_frames import RESULT_FRAMES
 from tributary_pipelines.core.units import day_start
+from tributary_pipelines.storage.base import ResultDay
 from tributary_pipelines.storage.questdb import server
 from tributary_pipelines.storage.questdb.server import ServerInfo
 
 pytestmark = [pytest.mark.integration, *map(pytest.mark.filterwarnings, DAGSTERS_OWN)]
 
 N_DAYS = 3
-N_KILLS = 20
+#: Twenty kills; each round begins with nothing stored, so that its kills meet writes.
+N_ROUNDS, KILLS_A_ROUND = 4, 5
 LAST_DAY = FIRST_DAY + timedelta(days=N_DAYS - 1)
 PATIENCE_S = 120.0
 
@@ -38,6 +40,14 @@ class Subject:
         with opened(self.file) as store:
             window = (day_start(FIRST_DAY), day_start(LAST_DAY) + timedelta(days=1))
             return {frame.name: store.results.read(frame, *window, self.market_id) for frame in RESULT_FRAMES}
+
+    def forget(self) -> None:
+        """Empty every result day."""
+        days = [ResultDay(self.market_id, self.market_id, FIRST_DAY + timedelta(days=n)) for n in range(N_DAYS)]
+        with opened(self.file) as store:
+            for frame in RESULT_FRAMES:
+                store.results.replace_days(frame, days, pd.DataFrame(columns=list(frame.column_names)))
+        assert all(rows.empty for rows in self.rows().values())
 
     def run(self) -> float:
         """Run everything to the end; return the seconds."""
@@ -90,19 +100,21 @@ def test_a_run_killed_at_twenty_points_and_tried_again_leaves_the_rows_of_a_clea
     wanted = comparable(clean)
     assert all(len(rows) for rows in wanted.values())
     chosen = random.Random(20260301)
-    n_killed = 0
-    while n_killed < N_KILLS:
-        process = start_run(killed.file, FIRST_DAY, LAST_DAY)
-        process.join(chosen.uniform(0.05, 1.0) * duration_s)
-        if process.exitcode is None:
-            process.kill()
-            n_killed += 1
-        process.join()
-        assert_days_are_whole_or_absent(comparable(killed), wanted)
-    killed.run()
-    found = comparable(killed)
-    for name, rows in wanted.items():
-        pd.testing.assert_frame_equal(found[name], rows, obj=name)
+    for _ in range(N_ROUNDS):
+        killed.forget()
+        n_killed = 0
+        while n_killed < KILLS_A_ROUND:
+            process = start_run(killed.file, FIRST_DAY, LAST_DAY)
+            process.join(chosen.uniform(0.05, 1.0) * duration_s)
+            if process.exitcode is None:
+                process.kill()
+                n_killed += 1
+            process.join()
+            assert_days_are_whole_or_absent(comparable(killed), wanted)
+        killed.run()
+        found = comparable(killed)
+        for name, rows in wanted.items():
+            pd.testing.assert_frame_equal(found[name], rows, obj=name)
 
 
 def assert_days_are_whole_or_absent(found: Mapping[str, pd.DataFrame], wanted: Mapping[str, pd.DataFrame]) -> None:
