@@ -48,7 +48,7 @@ def statistics_of(trades: Trades, books: OrderBooks, n_days: int, **options) -> 
 
 
 def market_of(**options) -> Market:
-    return Market(**({"market_id": "m", "token_id": "t", "tick_size": 0.001} | options))
+    return Market(**({"market_id": "m", "token_id": "t", "tick_size": 0.001, "fee_model": "none"} | options))
 
 
 def calibrate_days(

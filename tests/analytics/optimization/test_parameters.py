@@ -73,6 +73,11 @@ def test_eta_is_the_slope_times_the_interval_in_days(days) -> None:
     assert found.eta_interval_s == 43_200
 
 
+def test_a_fee_that_nobody_declared_is_flagged_and_not_taken_for_none(days) -> None:
+    assert "fee_unknown" in calibrate_days(days, N_DAYS, market=market_of(fee_model=None)).flags
+    assert "fee_unknown" not in calibrate_days(days, N_DAYS, market=market_of(fee_model="none")).flags
+
+
 def test_epsilon_holds_the_fee_at_the_last_mid(days) -> None:
     free = calibrate_days(days, N_DAYS)
     paid = calibrate_days(days, N_DAYS, market=market_of(fee_model="bps", fee_rate=50))
