@@ -5,7 +5,7 @@ Numbers travel as raw big-endian bytes (``cells``), which NumPy decodes a millio
 """
 
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from threading import Lock
 from typing import Any
 
@@ -16,6 +16,7 @@ from psycopg_pool import ConnectionPool, PoolTimeout
 from tributary_pipelines.core.errors import StorageError
 from tributary_pipelines.core.settings import StorageSettings
 
+_MAX_CONNECTIONS = 4
 _CHUNK_ROWS = 10_000
 _DOUBLE = psycopg.adapters.types["float8"]
 _RAW_OIDS = (psycopg.adapters.types["int8"].oid, _DOUBLE.oid, _DOUBLE.array_oid)
@@ -79,13 +80,25 @@ class QuestDBConnection:
     @contextmanager
     def _cursor(self) -> Iterator[psycopg.RawCursor[tuple[Any, ...]]]:
         try:
-            with self._opened().connection() as connection, psycopg.RawCursor(connection) as cursor:
+            with self._borrowed() as connection, psycopg.RawCursor(connection) as cursor:
                 yield cursor
-        except PoolTimeout as error:
-            self._connect().close()
-            raise StorageError(f"QuestDB at {self.address} has no free connection; try again") from error
         except psycopg.Error as error:
             raise StorageError(self._explain(error)) from error
+
+    @contextmanager
+    def _borrowed(self) -> Iterator[Connection]:
+        with ExitStack() as held:
+            pool = self._opened()
+            try:
+                connection = held.enter_context(pool.connection())
+            except PoolTimeout as error:
+                self._connect().close()
+                if pool.get_stats().get("pool_size", 0) >= _MAX_CONNECTIONS:
+                    raise StorageError(f"QuestDB at {self.address} has no free connection; try again") from error
+                # The server was away and is back: this pool waits ever longer between attempts, a new one does not.
+                self.close()
+                connection = held.enter_context(self._opened().connection())
+            yield connection
 
     def _opened(self) -> ConnectionPool[Connection]:
         with self._lock:
@@ -95,7 +108,7 @@ class QuestDBConnection:
                 self._pool = ConnectionPool(
                     kwargs=self._arguments(),
                     min_size=0,
-                    max_size=4,
+                    max_size=_MAX_CONNECTIONS,
                     timeout=self.settings.connect_timeout,
                     check=ConnectionPool.check_connection,
                     open=True,
