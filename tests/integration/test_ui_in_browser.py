@@ -1,11 +1,14 @@
 """A person's first look: the UI in a real browser, on an instance that the real commands filled."""
 
+import json
 import math
+import urllib.request
 import warnings
 from collections.abc import Iterator
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
+from typing import Any
 
 import pytest
 from playwright.sync_api import Page
@@ -90,3 +93,33 @@ def test_the_parameter_history_is_a_plot_of_thirty_points(site: Site) -> None:
 
 def test_a_day_is_materialised_by_click(site: Site) -> None:
     materialise_latest_day(site.page, site.address, "alpha/vwap_bars")
+
+
+def test_a_backfill_of_two_days_ends_in_success(site: Site) -> None:
+    days = [(datetime.now(UTC).date() - timedelta(days=n)).isoformat() for n in (3, 2)]
+    assets = [{"path": ["alpha", stage]} for stage in ("vwap_bars", "impact_statistics")]
+    launched = ask(
+        site.address,
+        "mutation Launch($wanted: LaunchBackfillParams!) { launchPartitionBackfill(backfillParams: $wanted) {"
+        " ... on LaunchBackfillSuccess { backfillId } } }",
+        {"wanted": {"assetSelection": assets, "partitionNames": days}},
+    )
+    backfill = launched["launchPartitionBackfill"]["backfillId"]
+
+    def status() -> str:
+        query = (
+            "query Status($id: String!) { partitionBackfillOrError(backfillId: $id) {"
+            " ... on PartitionBackfill { status } } }"
+        )
+        return str(ask(site.address, query, {"id": backfill})["partitionBackfillOrError"]["status"])
+
+    wait_until(lambda: status().startswith("COMPLETED") or status() == "FAILED", within_s=120)
+    assert status() == "COMPLETED_SUCCESS"
+
+
+def ask(address: str, query: str, variables: dict[str, object]) -> dict[str, Any]:
+    """Return the data of a GraphQL answer."""
+    body = json.dumps({"query": query, "variables": variables}).encode()
+    request = urllib.request.Request(f"{address}/graphql", body, {"Content-Type": "application/json"})
+    with urllib.request.urlopen(request, timeout=60) as answer:
+        return dict(json.load(answer)["data"])
