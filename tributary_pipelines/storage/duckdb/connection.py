@@ -11,6 +11,7 @@ from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
+from threading import Lock
 
 import duckdb
 import pyarrow as pa
@@ -19,6 +20,8 @@ from tributary_pipelines.core.errors import StorageError
 
 _LOG = logging.getLogger(__name__)
 _HOLDER = re.compile(r"lock is held in (.+?) \(PID (\d+)\)")
+#: One thread at a time opens or closes: a file that another thread is just closing is neither free nor open.
+_SWITCHING = Lock()
 _FIRST_PAUSE_S, _LONGEST_PAUSE_S = 0.01, 0.5
 
 
@@ -87,13 +90,12 @@ class DuckDBFile:
         except duckdb.Error as error:
             raise StorageError(f"the market store {self.path} failed: {_line(error)}") from error
         finally:
-            connection.close()
+            with _SWITCHING:
+                connection.close()
 
     def _connect(self, *, read_only: bool) -> duckdb.DuckDBPyConnection:
         try:
-            return _patiently(
-                lambda: duckdb.connect(str(self.path), read_only=read_only), self.lock_timeout_s, str(self.path)
-            )
+            return _patiently(lambda: _connect(self.path, read_only=read_only), self.lock_timeout_s, str(self.path))
         except duckdb.Error as error:
             raise StorageError(self._explain(error)) from error
 
@@ -115,6 +117,11 @@ def arrow_table(
     return connection.sql(query, params=dict(bound) if bound else None).to_arrow_table()
 
 
+def _connect(path: Path, *, read_only: bool) -> duckdb.DuckDBPyConnection:
+    with _SWITCHING:
+        return duckdb.connect(str(path), read_only=read_only)
+
+
 def _patiently(
     connect: Callable[[], duckdb.DuckDBPyConnection], timeout_s: float, name: str
 ) -> duckdb.DuckDBPyConnection:
@@ -131,8 +138,9 @@ def _patiently(
 
 
 def _is_lock(error: duckdb.Error) -> bool:
-    # A thread of this process with another mode is a lock as well, only worded differently.
-    return "lock on file" in str(error) or "different configuration" in str(error)
+    # A thread of this process that opens or holds the file is a lock as well, only worded differently.
+    wordings = ("lock on file", "different configuration", "is already attached")
+    return any(wording in str(error) for wording in wordings)
 
 
 def _line(error: Exception) -> str:
