@@ -5,7 +5,7 @@ from time import perf_counter
 
 import numpy as np
 
-from tributary_pipelines.analytics.optimization.impact_statistics import compute_impact_statistics
+from tributary_pipelines.analytics.calibration.impact_statistics import compute_impact_statistics
 from tributary_pipelines.analytics.simulation.synthetic_market import SyntheticMarket, generate_tape
 
 REPEATS = 20

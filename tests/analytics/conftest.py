@@ -5,7 +5,7 @@ from collections.abc import Callable
 import pytest
 
 from tests.analytics.markets import statistics_of, tape_of
-from tributary_pipelines.analytics.optimization.impact_statistics import ImpactStatistics
+from tributary_pipelines.analytics.calibration.impact_statistics import ImpactStatistics
 from tributary_pipelines.analytics.simulation.synthetic_market import SyntheticTape
 
 #: Options and seed of each scenario.

@@ -5,7 +5,7 @@ from datetime import UTC, datetime, timedelta
 
 import numpy as np
 
-from tributary_pipelines.analytics.optimization.impact_statistics import ImpactStatistics, compute_impact_statistics
+from tributary_pipelines.analytics.calibration.impact_statistics import ImpactStatistics, compute_impact_statistics
 from tributary_pipelines.analytics.optimization.parameters import AlmgrenChrissParameters, CalibrationGates, calibrate
 from tributary_pipelines.analytics.simulation.synthetic_market import SyntheticMarket, SyntheticTape, generate_tape
 from tributary_pipelines.core.frames import OrderBooks, Trades

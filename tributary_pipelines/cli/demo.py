@@ -162,7 +162,8 @@ def _bring_in_data(store: "MarketStore", state: dict[str, Any]) -> None:
 
 
 def _fingerprint(settings: "Settings", store: "MarketStore") -> str:
-    from tributary_pipelines.analytics.optimization import impact_statistics, parameters, plan
+    from tributary_pipelines.analytics.calibration import impact_statistics
+    from tributary_pipelines.analytics.optimization import parameters, plan
     from tributary_pipelines.analytics.simulation import engine
     from tributary_pipelines.flows.calibration import fingerprint_of
 

@@ -10,7 +10,8 @@ from datetime import timedelta
 
 import dagster as dg
 
-from tributary_pipelines.analytics.optimization import impact_statistics, parameters, plan
+from tributary_pipelines.analytics.calibration import impact_statistics
+from tributary_pipelines.analytics.optimization import parameters, plan
 from tributary_pipelines.analytics.simulation import engine
 from tributary_pipelines.core.settings import Instrument, Settings
 from tributary_pipelines.defs.partitions import daily_partitions, day_before, trailing_window

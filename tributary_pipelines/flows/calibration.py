@@ -11,8 +11,8 @@ from hashlib import sha256
 
 import pandas as pd
 
-from tributary_pipelines.analytics.optimization import impact_statistics
-from tributary_pipelines.analytics.optimization.impact_statistics import ImpactStatistics, compute_impact_statistics
+from tributary_pipelines.analytics.calibration import impact_statistics
+from tributary_pipelines.analytics.calibration.impact_statistics import ImpactStatistics, compute_impact_statistics
 from tributary_pipelines.analytics.optimization.parameters import AlmgrenChrissParameters, CalibrationGates, calibrate
 from tributary_pipelines.core.models import Market
 from tributary_pipelines.core.result_frames import ALMGREN_CHRISS_PARAMETERS, IMPACT_STATISTICS

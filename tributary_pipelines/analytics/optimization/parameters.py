@@ -15,13 +15,13 @@ from dataclasses import dataclass
 from datetime import datetime
 from math import isfinite
 
-from tributary_pipelines.analytics.optimization.calibrated import AlmgrenChrissParameters, Estimate
-from tributary_pipelines.analytics.optimization.identification import Findings, identify
-from tributary_pipelines.analytics.optimization.impact_statistics import (
+from tributary_pipelines.analytics.calibration.identification import Findings, identify
+from tributary_pipelines.analytics.calibration.impact_statistics import (
     ImpactStatistics,
     WindowStatistics,
     combine_impact_statistics,
 )
+from tributary_pipelines.analytics.optimization.calibrated import AlmgrenChrissParameters, Estimate
 from tributary_pipelines.core.errors import CalibrationError, ValidationError
 from tributary_pipelines.core.models import Market
 from tributary_pipelines.core.units import PARAMETER_UNITS, iso_z

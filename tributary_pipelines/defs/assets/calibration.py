@@ -7,7 +7,7 @@ from math import log
 import dagster as dg
 import pandas as pd
 
-from tributary_pipelines.analytics.optimization.impact_statistics import ImpactStatistics
+from tributary_pipelines.analytics.calibration.impact_statistics import ImpactStatistics
 from tributary_pipelines.analytics.optimization.parameters import AlmgrenChrissParameters
 from tributary_pipelines.core.settings import Instrument, Settings
 from tributary_pipelines.core.units import SECONDS_PER_DAY

@@ -8,14 +8,14 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from tests.analytics.calibration.impact_reference import window_sums
 from tests.analytics.markets import START, START_US, books_of, statistics_of, tape_of, trades_of
-from tests.analytics.optimization.impact_reference import window_sums
-from tributary_pipelines.analytics.optimization.impact_statistics import (
+from tributary_pipelines.analytics.calibration.impact_statistics import (
     SHAPES,
     ImpactStatistics,
     combine_impact_statistics,
 )
-from tributary_pipelines.analytics.volatility import LAG_LADDER_S
+from tributary_pipelines.analytics.two_scale import LAG_LADDER_S
 from tributary_pipelines.core.errors import CalibrationError
 from tributary_pipelines.core.frames import OrderBooks, Trades, no_order_books, no_trades
 from tributary_pipelines.core.result_frames import IMPACT_STATISTICS

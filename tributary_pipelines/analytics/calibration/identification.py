@@ -10,9 +10,9 @@ from math import inf, isfinite, sqrt
 
 import numpy as np
 
-from tributary_pipelines.analytics.optimization.impact_statistics import WindowStatistics
-from tributary_pipelines.analytics.optimization.lag_regression import LagFit, cluster_of_blocks, fit_lags
-from tributary_pipelines.analytics.volatility import TwoScaleVolatility, price_scale, two_scale_volatility
+from tributary_pipelines.analytics.calibration.impact_statistics import WindowStatistics
+from tributary_pipelines.analytics.calibration.lag_regression import LagFit, cluster_of_blocks, fit_lags
+from tributary_pipelines.analytics.two_scale import TwoScaleVolatility, price_scale, two_scale_volatility
 from tributary_pipelines.core.models import Market
 from tributary_pipelines.core.units import SECONDS_PER_DAY
 

@@ -1,7 +1,7 @@
 import numpy as np
 import pytest
 
-from tributary_pipelines.analytics.optimization.lag_regression import (
+from tributary_pipelines.analytics.calibration.lag_regression import (
     N_REGRESSORS,
     cluster_of_blocks,
     fit_lags,

@@ -7,14 +7,14 @@ rows given lie inside the day.
 import numpy as np
 
 from tributary_pipelines.analytics.book_costs import SPAN_TICKS, measure_book_slopes
-from tributary_pipelines.analytics.optimization.lag_regression import (
+from tributary_pipelines.analytics.calibration.lag_regression import (
     BLOCKS_PER_DAY,
     BUCKET_S,
     N_LAGS,
     N_REGRESSORS,
     lag_design,
 )
-from tributary_pipelines.analytics.volatility import GRID_S, LAG_LADDER_S
+from tributary_pipelines.analytics.two_scale import GRID_S, LAG_LADDER_S
 from tributary_pipelines.core.frames import Float64Array1D, Int64Array1D, OrderBooks, Trades
 from tributary_pipelines.core.units import SECONDS_PER_DAY, US_PER_DAY, US_PER_S
 

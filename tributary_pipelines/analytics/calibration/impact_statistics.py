@@ -17,7 +17,7 @@ import numpy as np
 import pandas as pd
 
 from tributary_pipelines.analytics.book_costs import SPAN_TICKS, infer_tick
-from tributary_pipelines.analytics.optimization.impact_sums import (
+from tributary_pipelines.analytics.calibration.impact_sums import (
     bucket_flow,
     lag_sums,
     mids_on_grid,
@@ -27,8 +27,8 @@ from tributary_pipelines.analytics.optimization.impact_sums import (
     slope_sums,
     spread_sums,
 )
-from tributary_pipelines.analytics.optimization.lag_regression import BLOCKS_PER_DAY, N_REGRESSORS
-from tributary_pipelines.analytics.volatility import LAG_LADDER_S, price_scale
+from tributary_pipelines.analytics.calibration.lag_regression import BLOCKS_PER_DAY, N_REGRESSORS
+from tributary_pipelines.analytics.two_scale import LAG_LADDER_S, price_scale
 from tributary_pipelines.core.errors import CalibrationError
 from tributary_pipelines.core.frames import Float64Array1D, Float64Array2D, Int64Array1D, OrderBooks, Trades
 from tributary_pipelines.core.units import US_PER_DAY, US_PER_S, day_start, to_us

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from tests.analytics.markets import START_US, calibrate_days, market_of, statistics_of, tape_of
-from tributary_pipelines.analytics.optimization.impact_statistics import ImpactStatistics
+from tributary_pipelines.analytics.calibration.impact_statistics import ImpactStatistics
 from tributary_pipelines.analytics.optimization.parameters import CalibrationGates
 from tributary_pipelines.analytics.simulation.synthetic_market import SyntheticTape
 from tributary_pipelines.core.units import US_PER_S

@@ -3,7 +3,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from tributary_pipelines.analytics.volatility import (
+from tributary_pipelines.analytics.two_scale import (
     LAG_LADDER_S,
     lag_pair,
     price_scale,

@@ -1,0 +1,1 @@
+"""Estimators of impact and volatility: what one day contributes, and what a window of days identifies."""
