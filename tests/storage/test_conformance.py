@@ -17,11 +17,11 @@ import pytest
 
 from tests.storage import market_tables as reference
 from tests.storage.market_tables import END, START, Case
-from tributary_pipelines.core.errors import ValidationError
+from tributary_pipelines.core.errors import StorageError, ValidationError
 from tributary_pipelines.core.frames import MARKETS, ORDERBOOK_SNAPSHOTS, QUARANTINE, TRADES, Frame
 from tributary_pipelines.core.result_frames import RESULT_FRAMES
 from tributary_pipelines.core.settings import Settings, StorageSettings
-from tributary_pipelines.storage.base import Extent, MarketStore, ResultDay
+from tributary_pipelines.storage.base import Extent, MarketStore, NearestDays, ResultDay
 from tributary_pipelines.storage.open import open_store
 from tributary_pipelines.storage.questdb.server import ServerInfo
 
@@ -480,6 +480,42 @@ def _in_days(rows: pd.DataFrame, days: list[ResultDay]) -> "pd.Series[bool]":
     keys = {(d.market_id, d.token_id, d.day) for d in days}
     held = zip(rows["market_id"], rows["token_id"], rows["timestamp"].dt.date, strict=True)
     return pd.Series([key in keys for key in held], index=rows.index)
+
+
+@pytest.mark.parametrize("frame", RESULT_FRAMES, ids=lambda frame: frame.name)
+def test_nearest_days(store: MarketStore, frame: Frame, compared: Record) -> None:
+    compared("nearest_days", frame.name)
+    token, hostile = ("m", "yes"), ("it's; DROP TABLE x --", "ü")
+    held = {date(2025, 12, 31), date(2026, 3, 1), date(2026, 3, 3), date(2026, 4, 1)}
+    days = [ResultDay(*token, day) for day in sorted(held)]
+    others = [ResultDay(*other, date(2026, 3, 2)) for other in (("m", "no"), ("n", "yes"), hostile)]
+    n = 1 if frame.key[-1] == "token_id" and frame.name != "vwap_bars" else 4
+    rows = _result_rows(frame, [*days, *others], n, seed=4)
+
+    def assert_nearest(wanted: set[date]) -> None:
+        for asked in (start + shift * DAY for start in held for shift in (-1, 0, 1)):
+            before = max((day for day in wanted if day < asked), default=None)
+            after = min((day for day in wanted if day >= asked), default=None)
+            assert store.results.nearest_days(frame, *token, asked) == NearestDays(before, after)
+
+    assert_nearest(set())
+    store.results.replace_days(frame, [*days, *others], rows)
+    assert_nearest(held)
+    for _ in range(2):
+        # Emptied days count no more, and again once they are filled anew.
+        store.results.replace_days(frame, days[1:3], rows.iloc[:0])
+        assert_nearest({days[0].day, days[3].day})
+        store.results.replace_days(frame, days[1:3], rows[_in_days(rows, days[1:3])])
+        assert_nearest(held)
+    found = store.results.nearest_days(frame, *hostile, date(2026, 3, 2))
+    assert found == NearestDays(None, date(2026, 3, 2))
+    store.results.replace_days(frame, days, rows.iloc[:0])
+    assert_nearest(set())
+
+
+def test_only_result_tables_have_nearest_days(store: MarketStore) -> None:
+    with pytest.raises(StorageError, match="'trades' is not a result table"):
+        store.results.nearest_days(TRADES, "m", "yes", date(2026, 3, 2))
 
 
 def test_rows_outside_the_days_and_repeated_keys_are_refused(store: MarketStore) -> None:

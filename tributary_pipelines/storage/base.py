@@ -72,6 +72,14 @@ class ResultDay:
     day: date
 
 
+@dataclass(frozen=True, slots=True)
+class NearestDays:
+    """The stored days of a token on both sides of a midnight; None where there is none."""
+
+    before: date | None
+    after: date | None
+
+
 class MarketDataReader(ABC):
     """Read-only questions to the raw tables."""
 
@@ -151,6 +159,14 @@ class ResultStore(ABC):
         self, frame: Frame, start: datetime, end: datetime, market_id: str | None = None, token_id: str | None = None
     ) -> pd.DataFrame:
         """Return result rows by time, every column of the frame, nulls as None/NaN/NaT."""
+
+    @abstractmethod
+    def nearest_days(self, frame: Frame, market_id: str, token_id: str, day: date) -> NearestDays:
+        """Return which days next to 00:00 UTC of ``day`` hold rows: the newest before it, the oldest after it.
+
+        ``day`` itself counts as after. The database answers with two days however long the history is; whoever wants
+        their rows reads those days.
+        """
 
 
 @dataclass(frozen=True, slots=True)

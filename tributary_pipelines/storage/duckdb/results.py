@@ -1,16 +1,16 @@
 """The result tables of the embedded store: a day is replaced by delete and insert in one transaction."""
 
 from collections.abc import Mapping, Sequence
-from datetime import datetime, time, timedelta
+from datetime import date, datetime, time, timedelta
 
 import duckdb
 import pandas as pd
 import pyarrow as pa
 
 from tributary_pipelines.core.frames import Frame
-from tributary_pipelines.core.units import to_us
+from tributary_pipelines.core.units import day_start, to_us
 from tributary_pipelines.storage.arrow import to_pandas
-from tributary_pipelines.storage.base import ResultDay, ResultStore
+from tributary_pipelines.storage.base import NearestDays, ResultDay, ResultStore
 from tributary_pipelines.storage.duckdb.connection import DuckDBFile, arrow_table
 from tributary_pipelines.storage.duckdb.writer import make_tables
 from tributary_pipelines.storage.incoming import check_days, incoming_rows
@@ -53,6 +53,20 @@ class DuckDBResults(ResultStore):
         bound = {"start": to_us(start), "end": to_us(end), "market": market_id, "token": token_id}
         with self._file.reading() as connection:
             return to_pandas(frame, _read(connection, frame, bound))
+
+    def nearest_days(self, frame: Frame, market_id: str, token_id: str, day: date) -> NearestDays:
+        """Return the newest day with rows before ``day``, and the oldest from ``day`` on."""
+        query = " ".join(
+            (
+                "SELECT max(timestamp) FILTER (timestamp < make_timestamp($start)),",
+                "min(timestamp) FILTER (timestamp >= make_timestamp($start)) FROM", quoted(result_frame(frame).name),
+                "WHERE market_id = $market AND token_id = $token",
+            )
+        )  # fmt: skip
+        bound = {"start": to_us(day_start(day)), "market": market_id, "token": token_id}
+        with self._file.reading() as connection:
+            found = connection.execute(query, bound).fetchone() or (None, None)
+        return NearestDays(*(None if at is None else at.date() for at in found))
 
 
 def _days_table(days: Sequence[ResultDay]) -> pa.Table:

@@ -11,7 +11,7 @@ import random
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from datetime import datetime, timedelta
+from datetime import date, datetime, timedelta
 
 import pandas as pd
 import pyarrow as pa
@@ -20,7 +20,7 @@ import pyarrow.compute as pc
 from tributary_pipelines.core.frames import Frame
 from tributary_pipelines.core.units import US_PER_DAY, day_start, from_us, to_us
 from tributary_pipelines.storage.arrow import stored_schema, to_pandas
-from tributary_pipelines.storage.base import ResultDay, ResultStore
+from tributary_pipelines.storage.base import NearestDays, ResultDay, ResultStore
 from tributary_pipelines.storage.incoming import check_days, incoming_rows
 from tributary_pipelines.storage.questdb.bulk import BulkReader
 from tributary_pipelines.storage.questdb.connection import placeholders
@@ -80,6 +80,23 @@ class QuestDBResults(ResultStore):
         us = table["timestamp"].cast(pa.int64())
         is_asked = pc.and_(pc.greater_equal(us, start_us), pc.less(us, end_us))
         return to_pandas(frame, table.filter(pc.and_(is_asked, pc.invert(table[IS_MARKER.name]))))
+
+    def nearest_days(self, frame: Frame, market_id: str, token_id: str, day: date) -> NearestDays:
+        """Return the newest day with rows before ``day``, and the oldest from ``day`` on."""
+        self.layouts.require(result_frame(frame))
+        wait_applied(self.bulk.connection, [frame.name])
+        # A day whose newest version is a marker is empty, whatever its older versions hold.
+        query = " ".join(
+            (
+                "SELECT max(CASE WHEN day < $3 THEN day END), min(CASE WHEN day >= $3 THEN day END) FROM",
+                "(SELECT timestamp_floor('d', timestamp) AS day, max(run_version) AS newest,",
+                "max(CASE WHEN is_marker THEN run_version END) AS emptied FROM", quoted(frame.name),
+                "WHERE market_id = $1 AND token_id = $2 GROUP BY day) WHERE emptied IS NULL OR emptied < newest",
+            )
+        )  # fmt: skip
+        bound = [market_id, token_id, day_start(day).replace(tzinfo=None)]
+        ((before, after),) = self.bulk.connection.rows(query, bound)
+        return NearestDays(*(None if at is None else at.date() for at in (before, after)))
 
     def _held(self, frame: Frame, days: Sequence[ResultDay]) -> pa.Table:
         first, last = min(day.day for day in days), max(day.day for day in days)
