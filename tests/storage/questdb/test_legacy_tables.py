@@ -174,11 +174,13 @@ def test_check_says_how_the_tables_differ_and_counts_repetitions(legacy: MarketS
 
 def test_initialising_beside_it_changes_nothing_that_exists(questdb_settings: Settings, questdb_run: Run) -> None:
     _make_tables(questdb_run, "TIMESTAMP", is_buyer_maker=", is_buyer_maker BOOLEAN")
-    before = questdb_run("SELECT * FROM table_columns('trades')")
+    # Not the whole row: the size of a symbol table is counted while the write-ahead log is applied.
+    columns = """SELECT "column", "type", indexed, designated, upsertKey FROM table_columns('trades')"""
+    before = questdb_run(columns)
     with open_store(questdb_settings) as store:
         made = {finding.subject: finding.message for finding in store.writer.create_tables()}
         assert (made["trades"], made["orderbook_snapshots"], made["markets"]) == ("exists", "exists", "created")
-        assert questdb_run("SELECT * FROM table_columns('trades')") == before
+        assert questdb_run(columns) == before
         assert len(store.reader.trades("m", "t", START, END)) == 4
 
 
