@@ -3,15 +3,18 @@
 import dataclasses
 from datetime import UTC, date, datetime, timedelta
 
+import pandas as pd
 import pytest
 
 from tests.flows.conftest import Desk
 from tributary_pipelines.core.errors import ConfigurationError, DataError
+from tributary_pipelines.core.frames import Frame
 from tributary_pipelines.core.requests import ExplicitParameters, PlanRequest, RiskChoice, SimulationRequest
 from tributary_pipelines.core.settings import AnalyticsSettings, Instrument, SimulationSettings, StandardOrder
 from tributary_pipelines.flows.calibration import calibrate_market, store_parameters
 from tributary_pipelines.flows.planning import plan, plan_standard_orders
 from tributary_pipelines.flows.simulation import simulate, simulate_standard_orders
+from tributary_pipelines.storage.duckdb.results import DuckDBResults
 
 NOW = datetime(2026, 6, 1, tzinfo=UTC)
 START = datetime(2026, 3, 4, 12, tzinfo=UTC)
@@ -42,6 +45,24 @@ def test_a_plan_uses_the_parameters_of_its_day(own_desk: Desk) -> None:
     assert refused.status == "refused"
     assert "usable from 2026-03-05, after as of 2026-03-04" in refused.reasons[0]
     assert "tributary analytics calibrate --market thin --as-of 2026-03-04" in refused.reasons[0]
+
+
+def test_the_first_usable_day_is_named_and_nothing_later_is_read(
+    own_desk: Desk, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for day in (5, 4):
+        calibrate_market(own_desk.store, own_desk.settings, own_desk.market, as_of=date(2026, 3, day))
+    read, ends = DuckDBResults.read, []
+
+    def noted(results: DuckDBResults, frame: Frame, start: datetime, end: datetime, *token: str) -> pd.DataFrame:
+        ends.append(end)
+        return read(results, frame, start, end, *token)
+
+    monkeypatch.setattr(DuckDBResults, "read", noted)
+    answer = replay(own_desk, start=datetime(2026, 3, 3, 23, tzinfo=UTC))
+    assert any("are usable from 2026-03-04, after the start 2026-03-03T23:00:00Z" in said for said in answer["reasons"])
+    assert ends
+    assert max(ends) <= datetime(2026, 3, 3, tzinfo=UTC)
 
 
 def test_parameters_by_hand_win_over_stored_ones(own_desk: Desk) -> None:

@@ -1,6 +1,7 @@
 """Execution plans: parameters from the store or by hand and an order in, a trajectory with its cost out."""
 
-from datetime import UTC, date, datetime
+from dataclasses import dataclass, replace
+from datetime import UTC, date, datetime, timedelta
 
 import pandas as pd
 
@@ -11,15 +12,25 @@ from tributary_pipelines.analytics.optimization.strategies import ParentOrder, R
 from tributary_pipelines.core.errors import ConfigurationError, ValidationError
 from tributary_pipelines.core.models import Market
 from tributary_pipelines.core.requests import ExplicitParameters, PlanRequest, RiskChoice
-from tributary_pipelines.core.result_frames import EXECUTION_PLANS
+from tributary_pipelines.core.result_frames import ALMGREN_CHRISS_PARAMETERS, EXECUTION_PLANS
 from tributary_pipelines.core.settings import AnalyticsSettings, Instrument, StandardOrder
 from tributary_pipelines.core.units import SECONDS_PER_DAY, US_PER_S, day_start, to_us
-from tributary_pipelines.flows.calibration import parameter_history, parameters_as_of, parameters_of_day
+from tributary_pipelines.flows.calibration import parameters_as_of, parameters_of_day
 from tributary_pipelines.flows.market_data import default_as_of, find_market
 from tributary_pipelines.storage.base import MarketStore
 
-_LAST_DAY = date(2200, 1, 1)
-_EVERY_DAY = 75_000
+
+@dataclass(frozen=True, slots=True)
+class KnownImpact:
+    """What is known of a market's impact before an order: a model, or the reasons why there is none.
+
+    ``parameters`` are the stored ones it stands on, usable or refused; None when nothing is stored or the model was
+    given by hand.
+    """
+
+    model: ImpactModel | None
+    reasons: tuple[str, ...] = ()
+    parameters: AlmgrenChrissParameters | None = None
 
 
 def plan(store: MarketStore | None, request: PlanRequest, *, now: datetime) -> ExecutionPlan:
@@ -43,14 +54,13 @@ def plan(store: MarketStore | None, request: PlanRequest, *, now: datetime) -> E
         return plan_order(order, explicit_model(request.parameters, order), strategy=request.strategy, risk=risk)
     market = find_market(store.reader, request.market, request.token)
     if request.parameters is not None:
-        model: ImpactModel | None = explicit_model(request.parameters, order)
-        reasons: tuple[str, ...] = ()
+        known = KnownImpact(explicit_model(request.parameters, order))
     else:
         as_of = request.as_of or default_as_of(store.reader, market, now=now)
-        _, model, reasons = usable_model(store, market, order, moment=day_start(as_of), role=f"as of {as_of}")
-    if model is None:
-        return refuse_plan(order, strategy=request.strategy, reasons=reasons)
-    return plan_order(order, model, strategy=request.strategy, risk=risk, lot_size=market.lot_size)
+        known = usable_impact(store, market, order, moment=day_start(as_of), role=f"as of {as_of}")
+    if known.model is None:
+        return refuse_plan(order, strategy=request.strategy, reasons=known.reasons)
+    return plan_order(order, known.model, strategy=request.strategy, risk=risk, lot_size=market.lot_size)
 
 
 def risk_of(choice: RiskChoice) -> Risk | None:
@@ -78,10 +88,10 @@ def explicit_model(given: ExplicitParameters, order: ParentOrder) -> ImpactModel
     )
 
 
-def usable_model(
+def usable_impact(
     store: MarketStore, market: Market, order: ParentOrder, *, moment: datetime, role: str
-) -> tuple[AlmgrenChrissParameters | None, ImpactModel | None, tuple[str, ...]]:
-    """Return the newest parameters usable at a moment and the model they give, or None for it and the reasons.
+) -> KnownImpact:
+    """Return what the newest parameters usable at a moment say of an order's impact.
 
     Parameters
     ----------
@@ -90,31 +100,29 @@ def usable_model(
     """
     parameters = parameters_as_of(store, market, moment)
     if parameters is None:
-        return None, None, (_why_there_are_none(store, market, moment, role),)
-    model, reasons = stored_model(parameters, order, missing="")
-    if model is None:
-        day = f"{parameters.usable_from:%Y-%m-%d}"
-        reasons = (f"the parameters of {market.market_id} that are usable from {day} are refused", *reasons)
-    return parameters, model, reasons
+        return KnownImpact(None, (_why_there_are_none(store, market, moment, role),))
+    known = stored_impact(parameters, order, missing="")
+    if known.model is not None:
+        return known
+    day = f"{parameters.usable_from:%Y-%m-%d}"
+    refused = f"the parameters of {market.market_id} that are usable from {day} are refused"
+    return replace(known, reasons=(refused, *known.reasons))
 
 
 def _why_there_are_none(store: MarketStore, market: Market, moment: datetime, role: str) -> str:
-    name = market.market_id
-    stored = parameter_history(store, market, end=_LAST_DAY, days=_EVERY_DAY)
-    later = [found.usable_from for found in stored if found.usable_from > moment]
-    if not later:
+    name, as_of = market.market_id, moment.astimezone(UTC).date()
+    later = store.results.nearest_days(ALMGREN_CHRISS_PARAMETERS, name, market.token_id, as_of).after
+    if later is None:
         return f"no parameters are stored for {name}; run 'tributary analytics calibrate --market {name}'"
-    as_of = moment.astimezone(UTC).date()
+    # Parameters are stored for the last day of their window and usable from its end.
     return (
-        f"parameters of {name} are usable from {min(later):%Y-%m-%d}, after {role}; "
+        f"parameters of {name} are usable from {later + timedelta(days=1)}, after {role}; "
         f"run 'tributary analytics calibrate --market {name} --as-of {as_of}', or choose a later time"
     )
 
 
-def stored_model(
-    parameters: AlmgrenChrissParameters | None, order: ParentOrder, *, missing: str
-) -> tuple[ImpactModel | None, tuple[str, ...]]:
-    """Return the model that stored parameters give for an order, or None and the reasons.
+def stored_impact(parameters: AlmgrenChrissParameters | None, order: ParentOrder, *, missing: str) -> KnownImpact:
+    """Return what stored parameters say of an order's impact.
 
     Parameters
     ----------
@@ -122,11 +130,11 @@ def stored_model(
         The reason when there are no parameters.
     """
     if parameters is None:
-        return None, (missing,)
+        return KnownImpact(None, (missing,))
     values = {name: parameters.value(name) for name in ("sigma", "gamma", "epsilon", "book_slope")}
     sigma, gamma, epsilon, slope = values.values()
     if parameters.status == "refused" or sigma is None or gamma is None or epsilon is None or slope is None:
-        return None, parameters.reasons
+        return KnownImpact(None, parameters.reasons, parameters)
     model = ImpactModel(
         sigma=sigma,
         gamma=gamma,
@@ -136,7 +144,7 @@ def stored_model(
         book_slope=slope,
         resilience_rate=parameters.value("resilience_rate"),
     )
-    return model, ()
+    return KnownImpact(model, parameters=parameters)
 
 
 def standard_orders(settings: AnalyticsSettings, instrument: Instrument) -> tuple[StandardOrder, ...]:
@@ -187,12 +195,12 @@ def _plan_standard(
     parameters: AlmgrenChrissParameters | None, market: Market, standard: StandardOrder, strategy: str, urgency: float
 ) -> ExecutionPlan:
     order = ParentOrder(standard.side, standard.shares, standard.horizon, standard.slices)
-    model, reasons = stored_model(parameters, order, missing=f"{market.market_id} has no parameters of this day")
-    if model is None:
-        return refuse_plan(order, strategy=strategy, reasons=reasons)
+    known = stored_impact(parameters, order, missing=f"{market.market_id} has no parameters of this day")
+    if known.model is None:
+        return refuse_plan(order, strategy=strategy, reasons=known.reasons)
     risk = standard_risk(strategy, urgency)
     try:
-        return plan_order(order, model, strategy=strategy, risk=risk, lot_size=market.lot_size)
+        return plan_order(order, known.model, strategy=strategy, risk=risk, lot_size=market.lot_size)
     except ValidationError as error:
         # One order that does not fit this market (its lot, say) must not cost the others their plans.
         return refuse_plan(order, strategy=strategy, reasons=(str(error),))
