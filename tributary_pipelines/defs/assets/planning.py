@@ -10,12 +10,11 @@ from tributary_pipelines.analytics.optimization.plan import ExecutionPlan, RiskF
 from tributary_pipelines.analytics.optimization.strategies import ParentOrder
 from tributary_pipelines.core.result_frames import EXECUTION_PLANS
 from tributary_pipelines.core.settings import Instrument, Settings
+from tributary_pipelines.defs.assets.standard_orders import describe_orders, replace_orders
 from tributary_pipelines.defs.checks import conclude
-from tributary_pipelines.defs.conditions import as_list
-from tributary_pipelines.defs.metadata import over_markets
 from tributary_pipelines.defs.resources import MarketStoreResource, SettingsResource
 from tributary_pipelines.defs.stages import PLANS, instruments_by_key, stage_asset
-from tributary_pipelines.defs.steps import StageEvent, begin, data_version, markets_of, rows_of_day
+from tributary_pipelines.defs.steps import StageEvent, begin, data_version, rows_of_day
 from tributary_pipelines.flows.planning import plan_standard_orders
 from tributary_pipelines.reports.plots import trajectory
 
@@ -33,14 +32,7 @@ def build_execution_plans(instruments: Sequence[Instrument], settings: Settings,
         run = begin(context, store, settings, by_key)
         for key, instrument in run.selected():
             with run.of(key, instrument):
-                markets = markets_of(run.known, instrument)
-                of_days = [
-                    plan_standard_orders(run.store, run.settings, instrument, market, day)
-                    for market in markets
-                    for day in run.days
-                ]
-                plans = pd.concat(of_days)
-                run.store.results.replace_days(EXECUTION_PLANS, run.result_days(markets), plans)
+                plans = replace_orders(run, instrument, EXECUTION_PLANS, plan_standard_orders)
                 described = {day: describe_plans(rows_of_day(plans, day)) for day in run.days}
                 if run.is_small:
                     described[run.days[-1]] |= trajectory_picture(rows_of_day(plans, run.days[-1]))
@@ -53,20 +45,14 @@ def build_execution_plans(instruments: Sequence[Instrument], settings: Settings,
 
 def describe_plans(plans: pd.DataFrame) -> dict[str, object]:
     """Return what the UI shows of one day's plans: each order's expected cost as a number, all of them as a table."""
-    return over_markets(
-        [
-            {
-                "status": "refused" if (own["status"] == "refused").all() else "ok",
-                "market_id": market_id,
-                "reasons": listed_reasons(own),
-                "n_plans": len(own),
-                "usable_from": own["usable_from"].iloc[0],
-                "plans": own[_SHOWN],
-                **{f"expected_cost {row.order_id}": row.expected_cost for row in own.itertuples()},
-            }
-            for market_id, own in plans.groupby("market_id", observed=True)
-        ],
-        absent="no standard orders are set",
+    return describe_orders(
+        plans,
+        lambda own: {
+            "n_plans": len(own),
+            "usable_from": own["usable_from"].iloc[0],
+            "plans": own[_SHOWN],
+            **{f"expected_cost {row.order_id}": row.expected_cost for row in own.itertuples()},
+        },
     )
 
 
@@ -92,9 +78,3 @@ def trajectory_picture(plans: pd.DataFrame) -> dict[str, object]:
         reasons=(),
     )
     return {"trajectory": trajectory(drawn)}
-
-
-def listed_reasons(rows: pd.DataFrame) -> list[str] | None:
-    """Return the reasons of result rows, each once, None when there are none."""
-    reasons = [reason for listed in rows["reasons"] for reason in as_list(listed)]
-    return list(dict.fromkeys(reasons)) or None

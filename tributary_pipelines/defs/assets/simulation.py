@@ -7,12 +7,11 @@ import pandas as pd
 
 from tributary_pipelines.core.result_frames import EXECUTION_SIMULATIONS
 from tributary_pipelines.core.settings import Instrument, Settings
-from tributary_pipelines.defs.assets.planning import listed_reasons
+from tributary_pipelines.defs.assets.standard_orders import describe_orders, replace_orders
 from tributary_pipelines.defs.checks import conclude
-from tributary_pipelines.defs.metadata import over_markets
 from tributary_pipelines.defs.resources import MarketStoreResource, SettingsResource
 from tributary_pipelines.defs.stages import SIMULATIONS, instruments_by_key, stage_asset
-from tributary_pipelines.defs.steps import StageEvent, begin, data_version, markets_of, rows_of_day
+from tributary_pipelines.defs.steps import StageEvent, begin, data_version, rows_of_day
 from tributary_pipelines.flows.simulation import simulate_standard_orders
 
 _SHOWN = ["order_id", "status", "filled", "unfilled", "average_price", "shortfall_total", "predicted_cost"]
@@ -31,14 +30,7 @@ def build_execution_simulations(
         run = begin(context, store, settings, by_key)
         for key, instrument in run.selected():
             with run.of(key, instrument):
-                markets = markets_of(run.known, instrument)
-                of_days = [
-                    simulate_standard_orders(run.store, run.settings, instrument, market, day)
-                    for market in markets
-                    for day in run.days
-                ]
-                results = pd.concat(of_days)
-                run.store.results.replace_days(EXECUTION_SIMULATIONS, run.result_days(markets), results)
+                results = replace_orders(run, instrument, EXECUTION_SIMULATIONS, simulate_standard_orders)
                 run.describe(key, {day: describe_simulations(rows_of_day(results, day)) for day in run.days})
                 yield dg.MaterializeResult(key, data_version=data_version(results["result_id"]))
         yield from conclude(run, SIMULATIONS)
@@ -48,19 +40,13 @@ def build_execution_simulations(
 
 def describe_simulations(results: pd.DataFrame) -> dict[str, object]:
     """Return what the UI shows of one day's replays: each order's shortfall as a number, all of them as a table."""
-    return over_markets(
-        [
-            {
-                "status": "refused" if (own["status"] == "refused").all() else "ok",
-                "market_id": market_id,
-                "reasons": listed_reasons(own),
-                "n_simulations": len(own),
-                "parameters_usable_from": own["usable_from"].iloc[0],
-                "simulations": own[_SHOWN],
-                **{f"shortfall {row.order_id}": row.shortfall_total for row in own.itertuples()},
-                **{f"predicted {row.order_id}": row.predicted_cost for row in own.itertuples()},
-            }
-            for market_id, own in results.groupby("market_id", observed=True)
-        ],
-        absent="no standard orders are set",
+    return describe_orders(
+        results,
+        lambda own: {
+            "n_simulations": len(own),
+            "parameters_usable_from": own["usable_from"].iloc[0],
+            "simulations": own[_SHOWN],
+            **{f"shortfall {row.order_id}": row.shortfall_total for row in own.itertuples()},
+            **{f"predicted {row.order_id}": row.predicted_cost for row in own.itertuples()},
+        },
     )
