@@ -7,50 +7,28 @@ from typing import Any
 
 import pytest
 
+from tests.builders import (
+    BRACKET_KEYS,
+    FILL_KEYS,
+    PAPER_MODEL,
+    PAPER_ORDER,
+    PAPER_RISK_AVERSION,
+    PLAN_KEYS,
+    PREDICTED_KEYS,
+    REPLAY_KEYS,
+    SHORTFALL_KEYS,
+    assert_is_the_papers_plan,
+    model_options,
+    order_options,
+)
 from tests.cli.calling import answer_of, call, error_of
 from tributary_pipelines.cli.output import number
 
-ORDER = ("--shares", "1000000", "--side", "sell", "--horizon", "5d", "--slices", "5")
-PAPER = ("--sigma", "0.95", "--gamma", "2.5e-7", "--eta", "2.5e-6", "--epsilon", "0.0625")
-PLAN = ("analytics", "plan", *ORDER, *PAPER)
+PLAN = ("analytics", "plan", *order_options(PAPER_ORDER), *model_options(PAPER_MODEL))
 SMALL = ("--shares", "600", "--side", "buy", "--horizon", "1h", "--slices", "6")
 START = ("--start", "2026-03-06T12:00:00Z")
 SIMULATE = ("analytics", "simulate", "--market", "toy", *SMALL, *START, "--as-of", "2026-03-06")
-PLAN_KEYS = {
-    "strategy",
-    "slices",
-    "expected_cost",
-    "cost_std",
-    "cost_variance",
-    "risk_aversion",
-    "urgency",
-    "kappa_per_day",
-    "lvar_confidence",
-    "lvar",
-    "components",
-    "flags",
-    "status",
-    "reasons",
-}
-SIMULATION_KEYS = {
-    "order",
-    "status",
-    "reasons",
-    "flags",
-    "fills",
-    "filled",
-    "unfilled",
-    "average_price",
-    "arrival_mid",
-    "shortfall",
-    "bracket",
-    "predicted",
-    "benchmarks",
-    "no_fill_reasons",
-    "result_id",
-}
-SHORTFALL = {"total", "delay", "spread", "temporary", "permanent", "timing", "opportunity", "fees", "total_bps"}
-FILL = {"at", "price", "quantity", "slice", "level", "snapshot_at", "snapshot_age_s"}
+SIMULATION_KEYS = ("order", *REPLAY_KEYS, "result_id")
 
 
 def plan(*changes: object, status: int = 0) -> Any:
@@ -59,16 +37,7 @@ def plan(*changes: object, status: int = 0) -> Any:
 
 @pytest.mark.usefixtures("empty")
 def test_a_plan_has_every_key_and_the_papers_numbers() -> None:
-    plain = plan("--risk-aversion", "1e-6")
-    assert set(plain) == PLAN_KEYS
-    assert set(plain["components"]) == {"permanent", "spread", "temporary", "fees"}
-    assert [set(part) for part in plain["slices"]] == [{"index", "start_s", "quantity", "remaining"}] * 5
-    assert plain["expected_cost"] == pytest.approx(911_226.98630379, rel=1e-12)
-    assert plain["cost_variance"] == pytest.approx(364_128_572_058.14, rel=1e-12)
-    assert plain["kappa_per_day"] == pytest.approx(0.60707616324706, rel=1e-12)
-    assert plain["slices"][0]["quantity"] == pytest.approx(458_044.44562608, rel=1e-12)
-    assert math.fsum(plain["components"].values()) == pytest.approx(plain["expected_cost"], rel=1e-12)
-    assert plain["status"] == "ok"
+    assert_is_the_papers_plan(plan("--risk-aversion", PAPER_RISK_AVERSION))
 
 
 @pytest.mark.usefixtures("empty")
@@ -166,7 +135,7 @@ def test_a_plan_from_stored_parameters() -> None:
 def test_a_market_without_parameters_is_refused_with_the_way_out() -> None:
     result = call("analytics", "plan", "--market", "toy", *SMALL, "--as-of", "2026-03-02", "--json")
     plain = answer_of(result, status=3)
-    assert set(plain) == PLAN_KEYS
+    assert tuple(plain) == PLAN_KEYS
     assert plain["status"] == "refused"
     assert any("tributary analytics calibrate" in reason for reason in plain["reasons"])
     assert plain["expected_cost"] is None
@@ -198,13 +167,13 @@ def simulate(*changes: object, strategy: str = "ac", status: int = 0) -> Any:
 @pytest.mark.parametrize("strategy", ["twap", "ac"])
 def test_a_simulation_has_every_key_and_conserves(strategy: str) -> None:
     plain = simulate(strategy=strategy)
-    assert set(plain) == SIMULATION_KEYS
-    assert set(plain["shortfall"]) == SHORTFALL
-    assert set(plain["bracket"]) == {"no_refill", "calibrated", "full_refill"}
-    assert set(plain["predicted"] or {"cost", "cost_low", "cost_high"}) == {"cost", "cost_low", "cost_high"}
+    assert tuple(plain) == SIMULATION_KEYS
+    assert tuple(plain["shortfall"]) == SHORTFALL_KEYS
+    assert tuple(plain["bracket"]) == BRACKET_KEYS
+    assert tuple(plain["predicted"] or PREDICTED_KEYS) == PREDICTED_KEYS
     assert set(plain["benchmarks"]) == {"market_vwap", "market_twap", "arrival"}
     assert plain["fills"]
-    assert all(set(fill) == FILL for fill in plain["fills"])
+    assert all(tuple(fill) == FILL_KEYS for fill in plain["fills"])
     assert math.fsum(fill["quantity"] for fill in plain["fills"]) == pytest.approx(plain["filled"], rel=1e-12)
     assert plain["filled"] + plain["unfilled"] == pytest.approx(600, rel=1e-12)
     parts = [value for name, value in plain["shortfall"].items() if name not in ("total", "total_bps")]
@@ -234,7 +203,7 @@ def test_without_parameters_the_book_is_still_walked() -> None:
 @pytest.mark.usefixtures("stocked")
 def test_where_no_book_is_nothing_fills_and_it_is_refused() -> None:
     plain = simulate("--start", "2026-03-20T00:00:00Z", status=3)
-    assert set(plain) == SIMULATION_KEYS
+    assert tuple(plain) == SIMULATION_KEYS
     assert plain["status"] == "refused"
     assert plain["fills"] == []
     assert [entry["slice"] for entry in plain["no_fill_reasons"]] == [1, 2, 3, 4, 5, 6]

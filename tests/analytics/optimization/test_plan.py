@@ -2,94 +2,65 @@
 
 import json
 from dataclasses import replace
-from math import exp, fsum, log, sqrt
+from math import exp, log, sqrt
 from statistics import NormalDist
 
 import numpy as np
 import pytest
 
+from tests.builders import (
+    PAPER_MODEL,
+    PAPER_ORDER,
+    PAPER_RISK_AVERSION,
+    PLAN_KEYS,
+    RISK_KEYS,
+    assert_is_the_papers_plan,
+)
 from tributary_pipelines.analytics.optimization.almgren_chriss import ImpactModel
 from tributary_pipelines.analytics.optimization.plan import CODE_VERSION, plan_order, refuse_plan
 from tributary_pipelines.analytics.optimization.strategies import ParentOrder, Risk
 from tributary_pipelines.core.errors import ConfigurationError, ValidationError
 from tributary_pipelines.core.result_frames import EXECUTION_PLANS
 
-PAPER = ImpactModel(sigma=0.95, gamma=2.5e-7, eta=2.5e-6, epsilon=0.0625)
-ORDER = ParentOrder("sell", 1e6, 5 * 86_400.0, 5)
-KEYS = [
-    "strategy",
-    "slices",
-    "expected_cost",
-    "cost_std",
-    "cost_variance",
-    "risk_aversion",
-    "urgency",
-    "kappa_per_day",
-    "lvar_confidence",
-    "lvar",
-    "components",
-    "flags",
-    "status",
-    "reasons",
-]
-
 
 def test_the_paper_as_an_answer():
-    answer = plan_order(ORDER, PAPER, strategy="ac", risk=Risk(risk_aversion=1e-6)).to_answer()
-    assert list(answer) == KEYS
-    assert [row["index"] for row in answer["slices"]] == [1, 2, 3, 4, 5]
-    assert [row["start_s"] for row in answer["slices"]] == [0, 86_400, 172_800, 259_200, 345_600]
-    assert fsum(row["quantity"] for row in answer["slices"]) == 1e6
-    assert answer["slices"][0]["quantity"] == pytest.approx(458_044.44562608, rel=1e-12)
-    assert answer["slices"][0]["remaining"] == pytest.approx(1e6 - 458_044.44562608, rel=1e-12)
-    assert answer["slices"][-1]["remaining"] == 0
-    assert answer["expected_cost"] == pytest.approx(911_226.98630379, rel=1e-12)
-    assert answer["cost_std"] == pytest.approx(603_430.66880806, rel=1e-12)
-    assert answer["cost_variance"] == pytest.approx(364_128_572_058.14, rel=1e-12)
-    assert answer["risk_aversion"] == 1e-6
-    assert answer["kappa_per_day"] == pytest.approx(0.60707616324706, rel=1e-12)
-    assert answer["urgency"] == pytest.approx(3.0353808162, rel=1e-10)
-    assert (answer["flags"], answer["status"], answer["reasons"]) == ([], "ok", [])
-    parts = answer["components"]
-    assert set(parts) == {"permanent", "spread", "temporary", "fees"}
-    assert sum(parts.values()) == pytest.approx(answer["expected_cost"], rel=1e-14)
-    assert parts["spread"] == 62_500
-    assert parts["fees"] == 0
+    answer = plan_order(PAPER_ORDER, PAPER_MODEL, strategy="ac", risk=Risk(PAPER_RISK_AVERSION)).to_answer()
+    assert_is_the_papers_plan(answer)
     json.dumps(answer, allow_nan=False)
 
 
 def test_buy_and_sell_plan_alike():
-    sell = plan_order(ORDER, PAPER, strategy="ac").to_answer()
-    assert plan_order(replace(ORDER, side="buy"), PAPER, strategy="ac").to_answer() == sell
+    sell = plan_order(PAPER_ORDER, PAPER_MODEL, strategy="ac").to_answer()
+    assert plan_order(replace(PAPER_ORDER, side="buy"), PAPER_MODEL, strategy="ac").to_answer() == sell
 
 
 def test_urgency_is_the_default_and_implies_a_confidence():
-    plan = plan_order(ORDER, PAPER, strategy="ac")
+    plan = plan_order(PAPER_ORDER, PAPER_MODEL, strategy="ac")
     assert plan.risk.urgency == 1
     assert plan.risk.risk_aversion == pytest.approx(1.05614503e-7, rel=1e-8)
     quantile = 2 * plan.risk.risk_aversion * sqrt(plan.cost_variance)
     assert plan.risk.lvar_confidence == pytest.approx(NormalDist().cdf(quantile), rel=1e-12)
     assert plan.risk.lvar == pytest.approx(plan.expected_cost + quantile * plan.cost_std, rel=1e-14)
-    again = plan_order(ORDER, PAPER, strategy="ac", risk=Risk(lvar_confidence=plan.risk.lvar_confidence))
+    again = plan_order(PAPER_ORDER, PAPER_MODEL, strategy="ac", risk=Risk(lvar_confidence=plan.risk.lvar_confidence))
     np.testing.assert_allclose(again.quantities, plan.quantities, rtol=1e-9)
 
 
 def test_risk_neutral_lvar_is_the_expected_cost():
-    plan = plan_order(ORDER, PAPER, strategy="ac", risk=Risk(risk_aversion=0.0))
+    plan = plan_order(PAPER_ORDER, PAPER_MODEL, strategy="ac", risk=Risk(risk_aversion=0.0))
     assert plan.quantities.tolist() == [2e5] * 5
     assert (plan.risk.kappa_per_day, plan.risk.urgency, plan.risk.lvar_confidence) == (0, 0, 0.5)
     assert plan.risk.lvar == plan.expected_cost == pytest.approx(662_500)
 
 
 def test_lvar_optimum():
-    plan = plan_order(ORDER, PAPER, strategy="ac", risk=Risk(lvar_confidence=0.95))
+    plan = plan_order(PAPER_ORDER, PAPER_MODEL, strategy="ac", risk=Risk(lvar_confidence=0.95))
     assert plan.risk.lvar == pytest.approx(1_877_135.64566, rel=1e-11)
     assert plan.risk.risk_aversion == pytest.approx(1.69411352e-6, rel=3e-9)
     assert plan.risk.lvar_confidence == 0.95
 
 
 def test_lvar_corner():
-    plan = plan_order(replace(ORDER, shares=1e5), PAPER, strategy="ac", risk=Risk(lvar_confidence=0.95))
+    plan = plan_order(replace(PAPER_ORDER, shares=1e5), PAPER_MODEL, strategy="ac", risk=Risk(lvar_confidence=0.95))
     assert plan.quantities.tolist() == [1e5, 0, 0, 0, 0]
     assert (plan.risk.risk_aversion, plan.risk.urgency, plan.risk.kappa_per_day) == (None, None, None)
     assert plan.reasons == ("lvar_corner",)
@@ -100,12 +71,14 @@ def test_lvar_corner():
 
 
 def test_a_strategy_without_risk_aversion_says_when_it_ignores_one():
-    plan = plan_order(ORDER, PAPER, strategy="twap")
+    plan = plan_order(PAPER_ORDER, PAPER_MODEL, strategy="twap")
     assert plan.expected_cost == pytest.approx(662_500, rel=1e-14)
     assert plan.flags == ()
     assert plan.reasons[0].startswith("no_risk_aversion")
-    assert {plan.to_answer()[key] for key in KEYS[5:10]} == {None}
-    assert plan_order(ORDER, PAPER, strategy="twap", risk=Risk(urgency=2.0)).flags == ("risk_options_ignored",)
+    assert {plan.to_answer()[key] for key in RISK_KEYS} == {None}
+    assert plan_order(PAPER_ORDER, PAPER_MODEL, strategy="twap", risk=Risk(urgency=2.0)).flags == (
+        "risk_options_ignored",
+    )
 
 
 def test_eta_grows_with_the_interval_when_the_book_slope_is_known():
@@ -120,7 +93,7 @@ def test_eta_grows_with_the_interval_when_the_book_slope_is_known():
 
 
 def test_fees_stand_apart_from_the_spread():
-    plan = plan_order(ORDER, replace(PAPER, fee_per_share=0.0125), strategy="twap")
+    plan = plan_order(PAPER_ORDER, replace(PAPER_MODEL, fee_per_share=0.0125), strategy="twap")
     assert plan.components.fees == pytest.approx(12_500)
     assert plan.components.spread == pytest.approx(50_000)
     assert plan.expected_cost == pytest.approx(662_500)
@@ -144,7 +117,7 @@ def test_the_exact_sum_with_resilience():
 
 @pytest.mark.parametrize(("rate", "flags"), [(5.0, ()), (4.999, ("slices_faster_than_resilience",))])
 def test_slices_faster_than_resilience(rate, flags):
-    assert plan_order(ORDER, replace(PAPER, resilience_rate=rate), strategy="twap").flags == flags
+    assert plan_order(PAPER_ORDER, replace(PAPER_MODEL, resilience_rate=rate), strategy="twap").flags == flags
 
 
 @pytest.mark.parametrize(
@@ -161,35 +134,35 @@ def test_costs_measured_in_the_synthetic_market(n_slices, interval_s, shares, co
 
 
 def test_impact_without_an_optimum_is_an_error_for_ac_and_a_flag_for_twap():
-    steep = replace(PAPER, gamma=5e-6)
+    steep = replace(PAPER_MODEL, gamma=5e-6)
     with pytest.raises(ValidationError, match="no optimal trajectory"):
-        plan_order(ORDER, steep, strategy="ac")
-    assert plan_order(ORDER, steep, strategy="twap").flags == ("gamma_ge_2b",)
+        plan_order(PAPER_ORDER, steep, strategy="ac")
+    assert plan_order(PAPER_ORDER, steep, strategy="twap").flags == ("gamma_ge_2b",)
 
 
 def test_lots_must_divide_the_order():
     with pytest.raises(ValidationError, match="whole number of lots"):
-        plan_order(replace(ORDER, shares=100.5), PAPER, strategy="twap", lot_size=1.0)
+        plan_order(replace(PAPER_ORDER, shares=100.5), PAPER_MODEL, strategy="twap", lot_size=1.0)
 
 
 def test_unknown_strategies():
     with pytest.raises(ConfigurationError, match="did you mean 'twap'"):
-        plan_order(ORDER, PAPER, strategy="twop")
+        plan_order(PAPER_ORDER, PAPER_MODEL, strategy="twop")
     with pytest.raises(ConfigurationError, match="did you mean 'twap'"):
-        refuse_plan(ORDER, strategy="twop", reasons=())
+        refuse_plan(PAPER_ORDER, strategy="twop", reasons=())
 
 
 def test_a_refused_plan_has_every_key_and_no_number():
-    plan = refuse_plan(ORDER, strategy="ac", reasons=("too few trades",))
+    plan = refuse_plan(PAPER_ORDER, strategy="ac", reasons=("too few trades",))
     answer = plan.to_answer()
-    assert list(answer) == KEYS
+    assert tuple(answer) == PLAN_KEYS
     assert (answer["status"], answer["reasons"], answer["slices"]) == ("refused", ["too few trades"], [])
-    assert {answer[key] for key in KEYS[2:10]} == {None}
+    assert {answer[key] for key in ("expected_cost", "cost_std", "cost_variance", *RISK_KEYS)} == {None}
     assert set(answer["components"].values()) == {None}
 
 
 def test_rows_fill_the_table():
-    plan = plan_order(ORDER, PAPER, strategy="ac")
+    plan = plan_order(PAPER_ORDER, PAPER_MODEL, strategy="ac")
     row = plan.to_row()
     from_the_caller = {"timestamp", "market_id", "token_id", "order_id", "usable_from", "data_fingerprint"}
     assert set(row) | from_the_caller == set(EXECUTION_PLANS.column_names)
@@ -198,4 +171,4 @@ def test_rows_fill_the_table():
     assert row["reasons"] == "[]"
     assert row["slice_quantities"] is plan.quantities
     assert row["cost_temporary"] == plan.components.temporary
-    assert set(refuse_plan(ORDER, strategy="ac", reasons=()).to_row()) == set(row)
+    assert set(refuse_plan(PAPER_ORDER, strategy="ac", reasons=()).to_row()) == set(row)

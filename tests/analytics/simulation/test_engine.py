@@ -16,6 +16,7 @@ from tests.analytics.simulation.recorded import (
     steady_books,
     trades_of,
 )
+from tests.builders import BRACKET_KEYS, FILL_KEYS, REPLAY_KEYS, SHORTFALL_KEYS
 from tributary_pipelines.analytics.optimization.almgren_chriss import ImpactModel
 from tributary_pipelines.analytics.optimization.plan import plan_order
 from tributary_pipelines.analytics.optimization.strategies import ParentOrder, Risk
@@ -31,21 +32,6 @@ STEADY = steady_books(range(0, 200, 10), BIDS, ASKS)
 MODEL = ImpactModel(0.03, 2e-5, None, 0.01, book_slope=5e-5, resilience_rate=log(2) * 1440)
 TRADES = trades_of((-5, 0.9, 50, 1), (0, 0.50, 10, 1), (30, 0.52, 30, -1), (90, 0.9, 50, 1))
 ORDER = ParentOrder("buy", 120.0, 60.0, 3, START_US)
-TOP_KEYS = [
-    "status",
-    "reasons",
-    "flags",
-    "fills",
-    "filled",
-    "unfilled",
-    "average_price",
-    "arrival_mid",
-    "shortfall",
-    "bracket",
-    "predicted",
-    "benchmarks",
-    "no_fill_reasons",
-]
 
 
 def replay(order=ORDER, plan=None, books=STEADY, trades=TRADES, **options):
@@ -79,9 +65,9 @@ def test_an_answer_in_full():
     plan = plan_order(ORDER, MODEL, strategy="ac", risk=Risk(urgency=1.0))
     answer = replay(plan=plan, refill="full_refill").to_answer()
     json.dumps(answer, allow_nan=False)
-    assert list(answer) == TOP_KEYS
+    assert tuple(answer) == REPLAY_KEYS
     assert (answer["status"], answer["filled"], answer["unfilled"]) == ("ok", 120, 0)
-    assert set(answer["fills"][0]) == {"at", "price", "quantity", "slice", "level", "snapshot_at", "snapshot_age_s"}
+    assert tuple(answer["fills"][0]) == FILL_KEYS
     assert answer["fills"][0]["at"] == "2026-01-01T00:00:00Z"
     assert [fill["slice"] for fill in answer["fills"]] == [1, 2, 3]
     n = plan.quantities
@@ -89,17 +75,7 @@ def test_an_answer_in_full():
     assert [fill["price"] for fill in answer["fills"]] == pytest.approx(prices, rel=1e-12)
     assert answer["average_price"] == pytest.approx(np.array(prices) @ n / 120, rel=1e-12)
     assert answer["arrival_mid"] == answer["benchmarks"]["arrival"] == 0.5
-    assert list(answer["shortfall"]) == [
-        "total",
-        "delay",
-        "spread",
-        "temporary",
-        "permanent",
-        "timing",
-        "opportunity",
-        "fees",
-        "total_bps",
-    ]
+    assert tuple(answer["shortfall"]) == SHORTFALL_KEYS
     parts = answer["shortfall"]
     assert parts["total"] == pytest.approx(120 * (answer["average_price"] - 0.5), rel=1e-12)
     assert parts["spread"] == pytest.approx(1.2)
@@ -109,7 +85,7 @@ def test_an_answer_in_full():
     assert answer["predicted"] == {"cost": pytest.approx(plan.expected_cost), "cost_low": None, "cost_high": None}
     assert answer["benchmarks"]["market_vwap"] == pytest.approx((0.50 * 10 + 0.52 * 30) / 40)
     assert answer["benchmarks"]["market_twap"] == pytest.approx(0.5)
-    assert set(answer["bracket"]) == {"no_refill", "calibrated", "full_refill"}
+    assert tuple(answer["bracket"]) == BRACKET_KEYS
     assert set(answer["bracket"]["calibrated"]) == {"shortfall", "filled"}
     assert answer["no_fill_reasons"] == []
     assert answer["flags"] == ["slices_faster_than_resilience"]
