@@ -7,6 +7,7 @@ import pandas as pd
 import pytest
 
 from tests.flows.conftest import Desk
+from tributary_pipelines.analytics.optimization.parameters import AlmgrenChrissParameters
 from tributary_pipelines.core.errors import ConfigurationError, DataError
 from tributary_pipelines.core.frames import Frame
 from tributary_pipelines.core.requests import ExplicitParameters, PlanRequest, RiskChoice, SimulationRequest
@@ -25,6 +26,10 @@ INSTRUMENT = Instrument(
 )
 
 
+def calibrated(desk: Desk, *, as_of: date) -> AlmgrenChrissParameters:
+    return calibrate_market(desk.store, desk.settings, desk.market, as_of=as_of)
+
+
 def replay(desk: Desk, **changes: object) -> dict[str, object]:
     request = SimulationRequest.model_validate({"market": "thin", "start": START, **ORDER, **changes})
     return simulate(desk.store, desk.settings, request)
@@ -38,7 +43,7 @@ def test_a_plan_needs_no_store_when_parameters_are_given() -> None:
 
 
 def test_a_plan_uses_the_parameters_of_its_day(own_desk: Desk) -> None:
-    calibrate_market(own_desk.store, own_desk.settings, own_desk.market, as_of=date(2026, 3, 5))
+    calibrated(own_desk, as_of=date(2026, 3, 5))
     assert plan(own_desk.store, PlanRequest(**ORDER, market="thin"), now=NOW).status == "ok"
     early = PlanRequest(**ORDER, market="thin", as_of=date(2026, 3, 4))
     refused = plan(own_desk.store, early, now=NOW)
@@ -51,7 +56,7 @@ def test_the_first_usable_day_is_named_and_nothing_later_is_read(
     own_desk: Desk, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     for day in (5, 4):
-        calibrate_market(own_desk.store, own_desk.settings, own_desk.market, as_of=date(2026, 3, day))
+        calibrated(own_desk, as_of=date(2026, 3, day))
     read, ends = DuckDBResults.read, []
 
     def noted(results: DuckDBResults, frame: Frame, start: datetime, end: datetime, *token: str) -> pd.DataFrame:
@@ -66,14 +71,14 @@ def test_the_first_usable_day_is_named_and_nothing_later_is_read(
 
 
 def test_parameters_by_hand_win_over_stored_ones(own_desk: Desk) -> None:
-    calibrate_market(own_desk.store, own_desk.settings, own_desk.market, as_of=date(2026, 3, 5))
+    calibrated(own_desk, as_of=date(2026, 3, 5))
     by_hand = plan(own_desk.store, PlanRequest(**ORDER, market="thin", parameters=GIVEN), now=NOW)
     alone = plan(None, PlanRequest(**ORDER, parameters=GIVEN), now=NOW)
     assert by_hand.to_answer() == alone.to_answer()
 
 
 def test_refused_parameters_give_a_refused_plan_with_their_reasons(own_desk: Desk) -> None:
-    refused = calibrate_market(own_desk.store, own_desk.settings, own_desk.market, as_of=date(2026, 3, 3))
+    refused = calibrated(own_desk, as_of=date(2026, 3, 3))
     assert refused.status == "refused"
     planned = plan(own_desk.store, PlanRequest(**ORDER, market="thin", as_of=date(2026, 3, 3)), now=NOW)
     assert planned.reasons[1:] == refused.reasons
@@ -121,7 +126,7 @@ def test_the_risk_that_was_chosen_shapes_the_slices(own_desk: Desk) -> None:
 
 
 def test_standard_orders_are_planned_from_the_days_own_parameters(own_desk: Desk) -> None:
-    calibrate_market(own_desk.store, own_desk.settings, own_desk.market, as_of=date(2026, 3, 5))
+    calibrated(own_desk, as_of=date(2026, 3, 5))
     rows = plan_standard_orders(own_desk.store, own_desk.settings, INSTRUMENT, own_desk.market, date(2026, 3, 4))
     assert list(rows["order_id"]) == ["sell-300-3600s-4-at43200s-twap", "sell-300-3600s-4-at43200s-ac"]
     assert set(rows["status"]) == {"ok"}
@@ -130,9 +135,9 @@ def test_standard_orders_are_planned_from_the_days_own_parameters(own_desk: Desk
 
 def test_parameters_of_the_day_itself_never_reach_its_replay(own_desk: Desk) -> None:
     day = date(2026, 3, 4)
-    known = calibrate_market(own_desk.store, own_desk.settings, own_desk.market, as_of=day)
+    known = calibrated(own_desk, as_of=day)
     before = simulate_standard_orders(own_desk.store, own_desk.settings, INSTRUMENT, own_desk.market, day)
-    leaked = calibrate_market(own_desk.store, own_desk.settings, own_desk.market, as_of=day + timedelta(days=1))
+    leaked = calibrated(own_desk, as_of=day + timedelta(days=1))
     store_parameters(own_desk.store, [leaked])
     after = simulate_standard_orders(own_desk.store, own_desk.settings, INSTRUMENT, own_desk.market, day)
     assert list(before["result_id"]) == list(after["result_id"])
@@ -140,7 +145,7 @@ def test_parameters_of_the_day_itself_never_reach_its_replay(own_desk: Desk) -> 
 
 
 def test_an_order_that_does_not_fit_the_lot_is_refused_and_costs_the_others_nothing(own_desk: Desk) -> None:
-    calibrate_market(own_desk.store, own_desk.settings, own_desk.market, as_of=date(2026, 3, 4))
+    calibrated(own_desk, as_of=date(2026, 3, 4))
     lots = own_desk.market.model_copy(update={"lot_size": 0.7})
     orders = tuple(StandardOrder(side="buy", shares=shares, horizon=3_600, slices=2) for shares in (70, 100))
     instrument = INSTRUMENT.model_copy(update={"orders": orders})
@@ -153,7 +158,7 @@ def test_an_order_that_does_not_fit_the_lot_is_refused_and_costs_the_others_noth
 
 
 def test_a_replay_displaces_quotes_by_the_slope_of_the_side_it_takes_from(own_desk: Desk) -> None:
-    found = calibrate_market(own_desk.store, own_desk.settings, own_desk.market, as_of=date(2026, 3, 4))
+    found = calibrated(own_desk, as_of=date(2026, 3, 4))
     steep = dataclasses.replace(found, book_slope_buy=1e-3, book_slope_sell=found.value("book_slope"))
     brackets = {}
     for side in ("buy", "sell"):

@@ -493,7 +493,8 @@ def test_nearest_days(store: MarketStore, frame: Frame, compared: Record) -> Non
     rows = _result_rows(frame, [*days, *others], n, seed=4)
 
     def assert_nearest(wanted: set[date]) -> None:
-        for asked in (start + shift * DAY for start in held for shift in (-1, 0, 1)):
+        around = [start + shift * DAY for start in held for shift in (-1, 0, 1)]
+        for asked in (date.min, *around, date.max):
             before = max((day for day in wanted if day < asked), default=None)
             after = min((day for day in wanted if day >= asked), default=None)
             assert store.results.nearest_days(frame, *token, asked) == NearestDays(before, after)
