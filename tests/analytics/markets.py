@@ -67,3 +67,19 @@ def calibrate_days(
         gates=gates or CalibrationGates(min_trades=1, min_days=1, min_coverage=0.0),
         **options,
     )
+
+
+def reason_of(found: AlmgrenChrissParameters, name: str) -> str:
+    """The reason why one parameter is missing."""
+    return next(reason for reason in found.reasons if reason.startswith(f"{name}: "))
+
+
+def with_signs(trades: Trades, signs: np.ndarray) -> Trades:
+    return Trades(trades.times, trades.prices, trades.sizes, np.asarray(signs).astype(np.int8))
+
+
+def with_sizes(books: OrderBooks, factor: float) -> OrderBooks:
+    """The same books, this much deeper."""
+    return OrderBooks(
+        books.times, books.bid_prices, books.bid_sizes * factor, books.ask_prices, books.ask_sizes * factor
+    )
