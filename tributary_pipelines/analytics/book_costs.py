@@ -14,9 +14,9 @@ from numpy.typing import NDArray
 from tributary_pipelines.core.frames import Float64Array1D, Float64Array2D, OrderBooks
 
 SPAN_TICKS = 25
-_FRACTIONS = 2.0 ** np.arange(-5, 1)
+FRACTIONS = 2.0 ** np.arange(-5, 1)
 # Ordinary least squares on fixed regressors is a weighted sum of the costs.
-_WEIGHTS = (_FRACTIONS - _FRACTIONS.mean()) / np.sum((_FRACTIONS - _FRACTIONS.mean()) ** 2)
+_WEIGHTS = (FRACTIONS - FRACTIONS.mean()) / np.sum((FRACTIONS - FRACTIONS.mean()) ** 2)
 
 
 @dataclass(frozen=True, slots=True)
@@ -29,16 +29,28 @@ class BookSlopes:
         Cost slope of the ask and of the bid side, P/share; the pooled fit is their mean. NaN without displayed size.
     spans : (n,) float64
         Distance from the best quote to the last level used, on the narrower side, in ticks; 0 without a tick.
+    depths : (n,) float64
+        Smaller side's displayed volume within 25 ticks, shares; NaN when it is none.
+    costs : (n, 6) float64
+        Cost per share against the mid of ``FRACTIONS`` of that depth, mean of both sides, P.
     """
 
     buy: Float64Array1D
     sell: Float64Array1D
     spans: Float64Array1D
+    depths: Float64Array1D
+    costs: Float64Array2D
 
     @property
     def both(self) -> Float64Array1D:
         """(n,) slope b of the fit over both sides, P/share."""
         return (self.buy + self.sell) / 2
+
+    @property
+    def intercepts(self) -> Float64Array1D:
+        """(n,) intercept a of the fit over both sides, P: what the smallest order pays."""
+        intercepts: Float64Array1D = self.costs.mean(axis=1) - self.both * self.depths * FRACTIONS.mean()
+        return intercepts
 
 
 def cost_curve(books: OrderBooks, quantities: Float64Array2D) -> tuple[Float64Array2D, Float64Array2D]:
@@ -86,10 +98,16 @@ def measure_book_slopes(books: OrderBooks, tick_size: float | None) -> BookSlope
     bids, bid_sizes, bid_spans = _near(books.bid_prices, books.bid_sizes, tick_size)
     depth = np.minimum(ask_sizes.sum(axis=1), bid_sizes.sum(axis=1))
     depth = np.where(depth > 0, depth, np.nan)
-    quantities = depth[:, None] * _FRACTIONS
-    buy = _walk(asks, ask_sizes, quantities) @ _WEIGHTS / depth
-    sell = _walk(bids, bid_sizes, quantities) @ _WEIGHTS / depth
-    return BookSlopes(buy, sell, np.minimum(ask_spans, bid_spans))
+    quantities = depth[:, None] * FRACTIONS
+    buy, sell = _walk(asks, ask_sizes, quantities), _walk(bids, bid_sizes, quantities)
+    half = ((books.best_asks - books.best_bids) / 2)[:, None]
+    return BookSlopes(
+        buy @ _WEIGHTS / depth,
+        sell @ _WEIGHTS / depth,
+        np.minimum(ask_spans, bid_spans),
+        depth,
+        half + (buy + sell) / 2,
+    )
 
 
 def infer_tick(books: OrderBooks) -> float | None:

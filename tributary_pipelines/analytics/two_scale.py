@@ -16,7 +16,7 @@ from math import inf, sqrt
 
 import numpy as np
 
-from tributary_pipelines.core.frames import Float64Array1D
+from tributary_pipelines.core.frames import Float64Array1D, Float64Array2D
 from tributary_pipelines.core.units import SECONDS_PER_DAY
 
 #: Spacing of the grid of mids, s.
@@ -116,6 +116,25 @@ def two_scale_variance(
     elapsed = [LAG_LADDER_S[lag] / SECONDS_PER_DAY * float(scale_sq[lag] / n_moves[lag]) for lag in pair]
     span = elapsed[1] - elapsed[0]
     return (long - short) / span if span > 0 else float("nan")
+
+
+def two_scale_draws(
+    move_sq: Float64Array2D, n_moves: Float64Array2D, scale_sq: Float64Array2D, *, pair: tuple[int, int]
+) -> Float64Array1D:
+    """Return the two-scale slope of many sums at once, (n,) P^2/day over the unit of ``scale_sq``.
+
+    Parameters
+    ----------
+    move_sq, n_moves, scale_sq : (n, 2) float64
+        As for two_scale_variance, at the lags J and K alone.
+    pair : tuple of int
+        Positions of J and K in the ladder.
+    """
+    lags_days = np.array([LAG_LADDER_S[lag] for lag in pair]) / SECONDS_PER_DAY
+    with np.errstate(divide="ignore", invalid="ignore"):
+        means, elapsed = move_sq / n_moves, lags_days * (scale_sq / n_moves)
+        slopes: Float64Array1D = (means[:, 1] - means[:, 0]) / (elapsed[:, 1] - elapsed[:, 0])
+    return slopes
 
 
 def two_scale_volatility(

@@ -1,6 +1,6 @@
 """The group ``tributary analytics``: calibrate and history."""
 
-from datetime import UTC, date, datetime, timedelta
+from datetime import UTC, date, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -54,13 +54,13 @@ Examples:
 def calibrate(market: str, token: str | None, lookback: int | None, as_of: date | None) -> None:
     """Estimate a market's impact parameters, and store them."""
     from tributary_pipelines.flows.calibration import calibrate_market
-    from tributary_pipelines.flows.market_data import default_as_of, find_market
+    from tributary_pipelines.flows.subjects import default_window_end, find_subject
     from tributary_pipelines.storage.open import open_store
 
     settings = invocation().settings()
     with open_store(settings) as store:
-        chosen = find_market(store.reader, market, token)
-        window_end = as_of or default_as_of(store.reader, chosen, now=datetime.now(UTC))
+        chosen = find_subject(store.reader, market, token)
+        window_end = as_of or default_window_end(store.reader, chosen, now=datetime.now(UTC))
         with progress("reading days") as step:
             found = calibrate_market(
                 store,
@@ -108,16 +108,13 @@ def _source(name: str, estimate: "Estimate") -> str:
 def history(market: str, token: str | None, days: int, plot: Path | None) -> None:
     """Show the stored parameters of a market, one row a day."""
     from tributary_pipelines.flows.calibration import parameter_history
-    from tributary_pipelines.flows.market_data import find_market
+    from tributary_pipelines.flows.subjects import find_subject
     from tributary_pipelines.storage.open import open_store
 
     settings = invocation().settings()
     with open_store(settings) as store:
-        chosen = find_market(store.reader, market, token)
-        end = datetime.now(UTC).date() + timedelta(days=1)
-        newest = parameter_history(store, chosen, end=end, days=_EVERY_DAY)[-1:]
-        last = newest[0].window_end.date() if newest else end
-        rows = parameter_history(store, chosen, end=last, days=days)
+        chosen = find_subject(store.reader, market, token).market
+        rows = parameter_history(store, chosen, days=days)
     if plot is not None:
         _draw_history(rows, chosen.market_id, plot)
     answer([row.to_answer() for row in rows], lambda to: _print_history(to, chosen.market_id, rows))
@@ -126,9 +123,6 @@ def history(market: str, token: str | None, days: int, plot: Path | None) -> Non
             f"no parameters are stored for {chosen.market_id}; "
             f"make them with 'tributary analytics calibrate --market {market}' or 'tributary run'"
         )
-
-
-_EVERY_DAY = 20_000
 
 
 def _draw_history(rows: list["AlmgrenChrissParameters"], market_id: str, plot: Path) -> None:

@@ -165,7 +165,7 @@ def _fingerprint(settings: "Settings", store: "MarketStore") -> str:
     from tributary_pipelines.analytics.calibration import impact_statistics
     from tributary_pipelines.analytics.optimization import parameters, plan
     from tributary_pipelines.analytics.simulation import engine
-    from tributary_pipelines.flows.calibration import fingerprint_of
+    from tributary_pipelines.flows.statistics import fingerprint_of
 
     data = [
         (market.market_id, [day.digest for day in store.reader.fingerprints(market.market_id, market.token_id, *_EVER)])

@@ -79,6 +79,7 @@ class CalibrationSettings(_Section):
     min_coverage: Fraction = 0.8
     eta_interval: LastingDuration = 1_800.0
     stamp_guard: Duration = 10.0
+    weight_half_life_days: Positive | None = None
 
 
 class SimulationSettings(_Section):

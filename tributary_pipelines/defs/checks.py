@@ -30,7 +30,7 @@ from tributary_pipelines.defs.stages import (
     VWAP_BARS,
     Stage,
 )
-from tributary_pipelines.defs.steps import StageEvent, StageRun, markets_of, retried
+from tributary_pipelines.defs.steps import StageEvent, StageRun, markets_of, retried, subject_of_instrument
 
 _TRAILING_DAYS = 60
 #: How far back each day's check looks for trades that came late.
@@ -83,9 +83,6 @@ def _parameters(of: Subject) -> Violations:
     trailing = of.rows(result_frames.ALMGREN_CHRISS_PARAMETERS, days_before=_TRAILING_DAYS)
     rows = trailing[trailing["timestamp"] >= of.window[0]]
     found = conditions.check_parameters(rows, trailing)
-    if of.instrument.market_id is None:
-        # The history of a series is a table of its markets, not numbers that could be compared.
-        return found
     shown = shown_parameters(of.run.context.instance, of.key, of.run.days)
     return joined([found, conditions.check_history(rows, shown)])
 
@@ -105,6 +102,8 @@ _QUESTIONS: dict[str, Question] = {
     PLANS.check: _plans,
     SIMULATIONS.check: _simulations,
 }
+#: Asked of a series as one, not of each of its markets.
+_OF_SUBJECT = (_statistics, _parameters)
 
 
 def conclude(run: StageRun, stage: Stage) -> Iterator[StageEvent]:
@@ -126,9 +125,13 @@ def conclude(run: StageRun, stage: Stage) -> Iterator[StageEvent]:
 
 
 def examine(run: StageRun, key: dg.AssetKey, instrument: Instrument, question: Question) -> Violations:
-    """Return what is wrong with an instrument's rows, over all its markets."""
+    """Return what is wrong with an instrument's rows, over all its markets; a series is calibrated as one."""
     try:
-        return joined([question(Subject(run, key, instrument, one)) for one in markets_of(run.known, instrument)])
+        if question in _OF_SUBJECT:
+            chosen = [subject_of_instrument(run.known, instrument).market]
+        else:
+            chosen = markets_of(run.known, instrument)
+        return joined([question(Subject(run, key, instrument, one)) for one in chosen])
     except DataError as error:
         return Violations(warnings=[f"refused: {error}"])
 

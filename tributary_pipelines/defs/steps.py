@@ -20,7 +20,8 @@ from tributary_pipelines.core.units import day_start
 from tributary_pipelines.defs.metadata import table, to_metadata
 from tributary_pipelines.defs.partitions import days_of
 from tributary_pipelines.defs.resources import MarketStoreResource, SettingsResource
-from tributary_pipelines.flows.calibration import fingerprint_of
+from tributary_pipelines.flows.statistics import fingerprint_of
+from tributary_pipelines.flows.subjects import Subject, series_subject, subject_of
 from tributary_pipelines.storage.base import MarketStore, ResultDay
 
 #: A server that restarts is back within these waits, 30 s in all.
@@ -55,6 +56,19 @@ def markets_of(known: Sequence[Market], instrument: Instrument) -> list[Market]:
             f"{_meaning(instrument)} is not in the store; data comes in by 'tributary import' or the collector"
         )
     return list(chosen.values())
+
+
+def subject_of_instrument(known: Sequence[Market], instrument: Instrument) -> Subject:
+    """Return what is calibrated of an instrument: its token, or its series as one.
+
+    Raises
+    ------
+    DataError
+        The store knows no such market, not the token, or no market of the series.
+    """
+    if instrument.series_id is not None:
+        return series_subject(instrument.series_id, known)
+    return subject_of(markets_of(known, instrument)[0])
 
 
 def _meaning(instrument: Instrument) -> str:

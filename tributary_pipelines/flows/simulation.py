@@ -19,7 +19,7 @@ from tributary_pipelines.core.requests import FillModelName, RefillName, Simulat
 from tributary_pipelines.core.result_frames import EXECUTION_SIMULATIONS
 from tributary_pipelines.core.settings import AnalyticsSettings, Instrument, SimulationSettings
 from tributary_pipelines.core.units import day_start, from_us, iso_z, to_us
-from tributary_pipelines.flows.calibration import fingerprint_of, parameters_as_of
+from tributary_pipelines.flows.calibration import parameters_as_of
 from tributary_pipelines.flows.market_data import find_market
 from tributary_pipelines.flows.planning import (
     KnownImpact,
@@ -32,6 +32,7 @@ from tributary_pipelines.flows.planning import (
     stored_impact,
     usable_impact,
 )
+from tributary_pipelines.flows.statistics import fingerprint_of
 from tributary_pipelines.storage.base import MarketStore
 
 

@@ -1,53 +1,38 @@
-"""Which parameters a window of impact statistics identifies, and in words why the others are not.
+"""Which parameters a window of impact statistics identifies, with what interval, and in words why the others are not.
 
 Each parameter has its own conditions here; conditions on the window as a whole (days, trades, coverage) are gates of
-parameters.py.
+optimization/parameters.py. The order matters: the half-life of transient impact decides the lags of sigma and the
+horizon of gamma.
 """
 
-from dataclasses import dataclass, field
 from datetime import datetime
-from math import inf, isfinite, sqrt
+from math import isfinite, log, sqrt
 
 import numpy as np
 
-from tributary_pipelines.analytics.calibration.impact_statistics import WindowStatistics
-from tributary_pipelines.analytics.calibration.lag_regression import LagFit, cluster_of_blocks, fit_lags
-from tributary_pipelines.analytics.two_scale import TwoScaleVolatility, price_scale, two_scale_volatility
+from tributary_pipelines.analytics.calibration.findings import Findings
+from tributary_pipelines.analytics.calibration.identified_gamma import find_gamma
+from tributary_pipelines.analytics.calibration.resampling import Measured
+from tributary_pipelines.analytics.calibration.resilience import ResilienceFit, fit_resilience, transient_eta
+from tributary_pipelines.analytics.calibration.window_statistics import WindowStatistics
+from tributary_pipelines.analytics.two_scale import (
+    LAG_LADDER_S,
+    TwoScaleVolatility,
+    price_scale,
+    two_scale_draws,
+    two_scale_volatility,
+)
+from tributary_pipelines.core.frames import Float64Array1D
 from tributary_pipelines.core.models import Market
 from tributary_pipelines.core.units import SECONDS_PER_DAY
 
-LEAST_T = 2.0
-SUSPICIOUS_LEAD_T = 3.0
 SHALLOW_SPAN_TICKS = 12.0
-MOST_TRANSIENT = 0.25
-
-
-@dataclass(slots=True)
-class Findings:
-    """What the steps of one calibration find out.
-
-    Parameters
-    ----------
-    values : dict
-        Identified parameters by name, in the units of core.units.PARAMETER_UNITS.
-    reasons : list of str
-        Why the others are missing, each beginning with the parameter's name.
-    flags : list of str
-        Warnings that refuse nothing.
-    diagnostics : dict
-        Further columns of the result, None where unknown.
-    """
-
-    values: dict[str, float] = field(default_factory=dict)
-    reasons: list[str] = field(default_factory=list)
-    flags: list[str] = field(default_factory=list)
-    diagnostics: dict[str, float | None] = field(default_factory=dict)
-
-    def refuse(self, name: str, reason: str, flag: str | None = None) -> None:
-        """Note why a parameter is missing."""
-        self.reasons.append(f"{name}: {reason}")
-        if flag:
-            self.flags.append(flag)
+#: Slicing interval at which eta~ is stated, s.
+CHILD_INTERVAL_S = 60.0
+#: Transient impact seen by the profile and by the book may differ this much, relative to the book's.
+MOST_KAPPA_GAP = 0.3
+#: A market that resolves sooner after the window cannot be traded over days; its price moves by jumps.
+NEAR_RESOLUTION_DAYS = 2.0
 
 
 def identify(window: WindowStatistics, market: Market, *, window_end: datetime, eta_interval_s: float) -> Findings:
@@ -64,19 +49,30 @@ def identify(window: WindowStatistics, market: Market, *, window_end: datetime, 
     """
     found = Findings()
     found.diagnostics["last_mid"] = window.newest("last_mid")
-    tick = market.tick_size if market.tick_size is not None else _least_tick(window)
-    volatility = two_scale_volatility(
-        window.total("move_sq"), window.total("n_moves"), window.total("move_scale_sq"), tick_size=tick
+    resilience = fit_resilience(
+        *(window.blocks(name) for name in ("decay_base", "decay_yy", "decay_fy", "decay_my")),
+        resampling=window.resampling(),
     )
-    _find_sigma(found, window, volatility, market, window_end)
+    _find_resilience(found, window, resilience)
+    _find_sigma(found, window, market, window_end, resilience.half_life_s)
     _find_epsilon(found, window, market)
     _find_book_slope(found, window, eta_interval_s)
-    clusters = cluster_of_blocks(window.block_days, len(window.days))
-    _find_gamma(
-        found, window, fit_lags(window.blocks("lag_xtx"), window.blocks("lag_xty"), window.blocks("lag_yty"), clusters)
-    )
-    found.refuse("resilience_rate", "not estimated by this version")
+    gamma_draws = find_gamma(found, window, resilience.half_life_s)
+    _compare_kappas(found, window, resilience, gamma_draws)
+    if market.resolves_at is not None:
+        days_left = (market.resolves_at - window_end).total_seconds() / SECONDS_PER_DAY
+        found.flag("near_resolution", when=days_left < NEAR_RESOLUTION_DAYS)
     return found
+
+
+def _find_resilience(found: Findings, window: WindowStatistics, fit: ResilienceFit) -> None:
+    found.diagnostics["kappa_profile"] = fit.kappa
+    if fit.half_life_s is None:
+        found.refuse("resilience_rate", fit.reason or "not identified")
+        return
+    per_day = log(2) * SECONDS_PER_DAY
+    rates = per_day / fit.half_life_draws
+    found.values["resilience_rate"] = window.resampling().interval(per_day / fit.half_life_s, rates)
 
 
 def _least_tick(window: WindowStatistics) -> float | None:
@@ -96,27 +92,45 @@ def _is_scaled(window: WindowStatistics, market: Market) -> bool:
 
 
 def _find_sigma(
-    found: Findings, window: WindowStatistics, volatility: TwoScaleVolatility, market: Market, end: datetime
+    found: Findings, window: WindowStatistics, market: Market, end: datetime, half_life_s: float | None
 ) -> None:
+    tick = market.tick_size if market.tick_size is not None else _least_tick(window)
+    moves = [window.total(name) for name in ("move_sq", "n_moves", "move_scale_sq")]
+    volatility = two_scale_volatility(*moves, tick_size=tick, half_life_s=half_life_s)
     is_scaled = _is_scaled(window, market)
-    sigma, mid = volatility.sigma, found.diagnostics["last_mid"]
+    mid = found.diagnostics["last_mid"]
     found.diagnostics |= {
         "lag_short_s": volatility.lag_short_s,
         "lag_long_s": volatility.lag_long_s,
         "sigma_x": volatility.state_sigma if is_scaled else None,
     }
-    if sigma is None or mid is None:
+    if volatility.sigma is None or mid is None:
         found.refuse("sigma", volatility.reason or "there is no mid")
         return
-    if is_scaled and volatility.state_sigma is not None:
-        sigma = volatility.state_sigma * float(price_scale(np.array([mid]), market.price_min, market.price_max)[0])
-    elif market.price_min is not None:
-        found.flags.append("sigma_unscaled")
+    by_state = is_scaled and volatility.state_sigma is not None
+    found.flag("sigma_unscaled", when=market.price_min is not None and not by_state)
+    scale = float(price_scale(np.array([mid]), market.price_min, market.price_max)[0]) if by_state else 1.0
+    sigma = _with_interval(window, volatility, by_state=by_state).scaled(scale)
+    if not sigma.value > 0:
+        found.refuse("sigma", f"the last mid {mid:g} stands at a price bound, where nothing moves")
+        return
     found.values["sigma"] = sigma
-    if volatility.is_tick_bound:
-        found.flags.append("tick_bound")
-    if _exceeds_bound(sigma, mid, market, end):
-        found.flags.append("sigma_over_bound")
+    found.flag("tick_bound", when=volatility.is_tick_bound)
+    found.flag("sigma_over_bound", when=_exceeds_bound(sigma.value, mid, market, end))
+
+
+def _with_interval(window: WindowStatistics, volatility: TwoScaleVolatility, *, by_state: bool) -> Measured:
+    """Return sigma (or sigma_x) with its interval; J and K stay as chosen in every draw."""
+    assert volatility.lag_short_s is not None
+    assert volatility.lag_long_s is not None
+    value = volatility.state_sigma if by_state else volatility.sigma
+    assert value is not None
+    pair = [LAG_LADDER_S.index(int(lag)) for lag in (volatility.lag_short_s, volatility.lag_long_s)]
+    resampling = window.resampling(longest_s=volatility.lag_long_s)
+    names = ("move_sq", "n_moves", "move_scale_sq" if by_state else "n_moves")
+    drawn = [resampling.draws(window.blocks(name)[:, pair]) for name in names]
+    with np.errstate(invalid="ignore"):
+        return resampling.interval(value, np.sqrt(two_scale_draws(*drawn, pair=(pair[0], pair[1]))))
 
 
 def _exceeds_bound(sigma: float, mid: float, market: Market, end: datetime) -> bool:
@@ -136,65 +150,60 @@ def _no_book(window: WindowStatistics) -> str:
 
 
 def _find_epsilon(found: Findings, window: WindowStatistics, market: Market) -> None:
-    mid, held_s = found.diagnostics["last_mid"], float(window.total("spread_s"))
+    mid = found.diagnostics["last_mid"]
     fee = found.diagnostics["fee_per_share"] = None if mid is None else market.fee_per_share(mid)
-    half_spread = float(window.total("spread_time")) / held_s if held_s else None
-    if market.fee_model is None:
-        found.flags.append("fee_unknown")
-    if half_spread is None or fee is None:
+    found.flag("fee_unknown", when=market.fee_model is None)
+    if fee is None or not window.total("spread_s") > 0:
         found.refuse("epsilon", _no_book(window))
-    elif not isfinite(half_spread + fee):
+        return
+    half_spread = window.resampling().ratio(window.blocks("spread_time"), window.blocks("spread_s"))
+    if not isfinite(half_spread.value + fee):
         found.refuse("epsilon", "the quoted spreads are too large to sum")
-    else:
-        found.values["epsilon"] = half_spread + fee
+        return
+    found.values["epsilon"] = half_spread.scaled(1.0, fee)
 
 
 def _find_book_slope(found: Findings, window: WindowStatistics, eta_interval_s: float) -> None:
     n = float(window.total("n_slopes"))
-    b, buy, sell = (
-        float(window.total(name)) / n if n else None for name in ("slope_sum", "slope_buy_sum", "slope_sell_sum")
-    )
+    names = {"book_slope_buy": "slope_buy_sum", "book_slope_sell": "slope_sell_sum", "book_intercept": "intercept_sum"}
     span = _median_span(window)
-    found.diagnostics |= {"book_slope_buy": buy, "book_slope_sell": sell, "span_ticks": span}
-    if span is not None and span < SHALLOW_SPAN_TICKS:
-        found.flags.append("book_shallow")
-    if b is not None and isfinite(b) and b > 0:
-        found.values["book_slope"] = b
-        found.values["eta"] = b * eta_interval_s / SECONDS_PER_DAY
+    means: dict[str, float | None] = {
+        name: float(window.total(column)) / n if n else None for name, column in names.items()
+    }
+    found.diagnostics |= means | {"span_ticks": span}
+    found.flag("book_shallow", when=span is not None and span < SHALLOW_SPAN_TICKS)
+    slope = window.resampling().ratio(window.blocks("slope_sum"), window.blocks("n_slopes")) if n else None
+    if slope is not None and isfinite(slope.value) and slope.value > 0:
+        found.values["book_slope"] = slope
+        found.values["eta"] = slope.scaled(eta_interval_s / SECONDS_PER_DAY)
         return
     no_price = "the books display no depth beyond the best quotes, so that size has no price"
-    found.refuse("book_slope", _no_book(window) if b is None else no_price)
+    found.refuse("book_slope", _no_book(window) if slope is None else no_price)
     found.refuse("eta", "it is made from book_slope")
 
 
-def _find_gamma(found: Findings, window: WindowStatistics, fit: LagFit) -> None:
-    found.diagnostics |= {"r2": fit.r2, "gamma_t": fit.gamma_t, "lead_t": fit.lead_t}
-    if fit.lead_t is not None and abs(fit.lead_t) > SUSPICIOUS_LEAD_T:
-        found.flags.append("clock_lead")
-    n_trades = window.count("n_trades")
-    if not n_trades:
-        found.refuse("gamma", "there are no trades in the window")
-    elif n_trades == window.count("n_unsigned"):
-        found.refuse("gamma", f"none of the {n_trades} trades names the taker's side", "no_side")
-    elif fit.gamma is None:
-        found.refuse("gamma", fit.reason or "not identified")
-    elif (problem := _gamma_problem(fit.gamma, fit, found.values.get("book_slope", inf))) is not None:
-        found.refuse("gamma", *problem)
-    else:
-        found.values["gamma"] = fit.gamma
-
-
-def _gamma_problem(gamma: float, fit: LagFit, book_slope: float) -> tuple[str, str | None] | None:
-    """Return why an estimate of gamma must not be used, and its flag."""
-    if gamma <= 0:
-        return f"the estimate {gamma:.3g} P/share is not positive", "gamma_nonpos"
-    if fit.gamma_t is None or fit.gamma_t < LEAST_T:
-        t = "unknown" if fit.gamma_t is None else f"{fit.gamma_t:.2f}"
-        return f"flow does not explain the moves of the mid: t is {t}, {LEAST_T:g} is needed", None
-    if fit.transient_share > MOST_TRANSIENT:
-        left = f"about {fit.transient_share:.0%} of it would still fade after the 11 minutes that are measured"
-        return f"{gamma:.3g} P/share is not all permanent: {left}", "slow_resilience"
-    if gamma >= 2 * book_slope:
-        text = f"{gamma:.3g} P/share is not below twice the book slope {book_slope:.3g}: no schedule would be optimal"
-        return text, "gamma_ge_2b"
-    return None
+def _compare_kappas(
+    found: Findings, window: WindowStatistics, resilience: ResilienceFit, gamma_draws: Float64Array1D
+) -> None:
+    """State 2 b - gamma and eta~ from it, and compare it with the transient impact that the mids show."""
+    slope, gamma = found.values.get("book_slope"), found.values.get("gamma")
+    if slope is None or gamma is None:
+        return
+    kappa = found.diagnostics["kappa_book"] = 2 * slope.value - gamma.value
+    resampling = window.resampling()
+    with np.errstate(divide="ignore", invalid="ignore"):
+        slopes = resampling.draws(window.blocks("slope_sum")) / resampling.draws(window.blocks("n_slopes"))
+    kappas = 2 * slopes - gamma_draws
+    if resilience.half_life_s is None:
+        return
+    eta = float(transient_eta(np.array([kappa]), np.array([resilience.half_life_s]), CHILD_INTERVAL_S)[0])
+    measured = resampling.interval(eta, transient_eta(kappas, resilience.half_life_draws, CHILD_INTERVAL_S))
+    found.diagnostics |= {
+        "transient_eta": measured.value,
+        "transient_eta_ci_low": measured.ci_low,
+        "transient_eta_ci_high": measured.ci_high,
+    }
+    gap = abs((resilience.kappa or 0.0) - kappa)
+    # Thirty per cent apart by sampling error alone says nothing (our addition).
+    error = np.hypot(float(np.nanstd(kappas)), resilience.kappa_se or 0.0)
+    found.flag("kappa_mismatch", when=gap > MOST_KAPPA_GAP * kappa and gap > 2 * error)

@@ -1,25 +1,25 @@
 """What one day of a token contributes to calibration: sums by 2 h block, on grids fixed in advance, that simply add.
 
-A window of days is calibrated from these sums without reading its trades and snapshots again. Nothing crosses 00:00
-UTC: mids, moves, lags and books of a day come from that day alone, so that the sums of a window equal the
-window computed at once. What depends on the window (J, K, clusters of blocks) is chosen from the sums.
+A window of days is calibrated from these sums (window_statistics.py) without reading its trades and snapshots again.
+Nothing crosses 00:00 UTC: mids, moves, lags and books of a day come from that day alone, so that the sums of a window
+equal the window computed at once. What depends on the window (J, K, horizon, half-life, clusters of blocks) is chosen
+from the sums.
 
-Mids lie on a 10 s grid: the last usable mid at or before, not older than the reach of a snapshot, else missing.
+Mids lie on a 10 s grid: the last usable mid at or before, not older than the reach of a snapshot, else missing. Trades
+whose side the venue does not say get the side of the Lee-Ready rule (signing.py).
 """
 
-from collections.abc import Sequence
 from dataclasses import dataclass, fields
-from datetime import UTC, date, datetime, timedelta
-from itertools import pairwise
+from datetime import UTC, date, datetime
 from typing import Any
 
 import numpy as np
 import pandas as pd
 
-from tributary_pipelines.analytics.book_costs import SPAN_TICKS, infer_tick
+from tributary_pipelines.analytics.book_costs import FRACTIONS, SPAN_TICKS, infer_tick
+from tributary_pipelines.analytics.calibration.cost_curves import N_SIZES, SMALLEST_SIZE, display_sums
 from tributary_pipelines.analytics.calibration.impact_sums import (
-    bucket_flow,
-    lag_sums,
+    flow_sums,
     mids_on_grid,
     move_sums,
     reach_us,
@@ -27,23 +27,40 @@ from tributary_pipelines.analytics.calibration.impact_sums import (
     slope_sums,
     spread_sums,
 )
-from tributary_pipelines.analytics.calibration.lag_regression import BLOCKS_PER_DAY, N_REGRESSORS
+from tributary_pipelines.analytics.calibration.lag_regression import LAG_EDGES, WIDE_LAG_EDGES, n_packed
+from tributary_pipelines.analytics.calibration.resampling import BLOCKS_PER_DAY
+from tributary_pipelines.analytics.calibration.resilience import N_RATES
+from tributary_pipelines.analytics.calibration.seasonality import HOURS_PER_DAY, hourly_sums
+from tributary_pipelines.analytics.calibration.signing import SideCounts, sign_trades
+from tributary_pipelines.analytics.calibration.volatility_measures import MEASURES, day_measures
 from tributary_pipelines.analytics.two_scale import LAG_LADDER_S, price_scale
-from tributary_pipelines.core.errors import CalibrationError
-from tributary_pipelines.core.frames import Float64Array1D, Float64Array2D, Int64Array1D, OrderBooks, Trades
+from tributary_pipelines.core.frames import Float64Array1D, Float64Array2D, OrderBooks, Trades
 from tributary_pipelines.core.units import US_PER_DAY, US_PER_S, day_start, to_us
 
-CODE_VERSION = "impact_statistics/1"
+CODE_VERSION = "impact_statistics/2"
 
-#: Shape of every array column; the first axis is the block except for the span histogram.
+_BLOCKS = (BLOCKS_PER_DAY,)
+
+#: Shape of every array column. The first axis is the block, except for the columns of ``OF_DAY``.
 SHAPES: dict[str, tuple[int, ...]] = {
-    **dict.fromkeys(("spread_time", "spread_s", "lag_yty", "n_buckets"), (BLOCKS_PER_DAY,)),
-    **dict.fromkeys(("slope_sum", "slope_sq", "slope_buy_sum", "slope_sell_sum", "n_slopes"), (BLOCKS_PER_DAY,)),
+    **dict.fromkeys(("spread_time", "spread_s", "lag_yty", "wide_yty", "n_buckets", "traded", "traded_sq"), _BLOCKS),
+    **dict.fromkeys(("slope_sum", "slope_sq", "slope_buy_sum", "slope_sell_sum", "n_slopes"), _BLOCKS),
+    **dict.fromkeys(("depth_sum", "intercept_sum"), _BLOCKS),
+    "curve_sum": (BLOCKS_PER_DAY, len(FRACTIONS)),
     **dict.fromkeys(("move_sq", "n_moves", "move_scale_sq"), (BLOCKS_PER_DAY, len(LAG_LADDER_S))),
-    "lag_xtx": (BLOCKS_PER_DAY, N_REGRESSORS, N_REGRESSORS),
-    "lag_xty": (BLOCKS_PER_DAY, N_REGRESSORS),
+    "lag_xtx": (BLOCKS_PER_DAY, n_packed(len(LAG_EDGES))),
+    "lag_xty": (BLOCKS_PER_DAY, len(LAG_EDGES)),
+    "wide_xtx": (BLOCKS_PER_DAY, n_packed(len(WIDE_LAG_EDGES))),
+    "wide_xty": (BLOCKS_PER_DAY, len(WIDE_LAG_EDGES)),
+    "decay_base": (BLOCKS_PER_DAY, 3),
+    **dict.fromkeys(("decay_yy", "decay_fy", "decay_my"), (BLOCKS_PER_DAY, N_RATES)),
     "span_counts": (SPAN_TICKS + 1,),
+    **dict.fromkeys(("cost_buy_sum", "cost_sell_sum", "n_cost_buy", "n_cost_sell"), (N_SIZES,)),
+    **dict.fromkeys(("hour_move_sq", "hour_n_moves", "hour_volume"), (HOURS_PER_DAY,)),
+    "volatility_measures": (len(MEASURES),),
 }
+#: Array columns without blocks.
+OF_DAY = frozenset(name for name, shape in SHAPES.items() if shape[0] != BLOCKS_PER_DAY)
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -55,6 +72,10 @@ class ImpactStatistics:
     token_id: str
     n_trades: int
     n_unsigned: int
+    n_side_checked: int
+    n_side_agreeing: int
+    n_other_token: int
+    n_mirrored: int
     n_snapshots: int
     n_usable: int
     first_snapshot_s: float | None
@@ -70,12 +91,33 @@ class ImpactStatistics:
     lag_xty: Float64Array2D
     lag_yty: Float64Array1D
     n_buckets: Float64Array1D
+    wide_xtx: Float64Array2D
+    wide_xty: Float64Array2D
+    wide_yty: Float64Array1D
+    decay_base: Float64Array2D
+    decay_yy: Float64Array2D
+    decay_fy: Float64Array2D
+    decay_my: Float64Array2D
+    traded: Float64Array1D
+    traded_sq: Float64Array1D
     slope_sum: Float64Array1D
     slope_sq: Float64Array1D
     slope_buy_sum: Float64Array1D
     slope_sell_sum: Float64Array1D
     n_slopes: Float64Array1D
+    depth_sum: Float64Array1D
+    intercept_sum: Float64Array1D
+    curve_sum: Float64Array2D
     span_counts: Float64Array1D
+    cost_unit: float
+    cost_buy_sum: Float64Array1D
+    cost_sell_sum: Float64Array1D
+    n_cost_buy: Float64Array1D
+    n_cost_sell: Float64Array1D
+    hour_move_sq: Float64Array1D
+    hour_n_moves: Float64Array1D
+    hour_volume: Float64Array1D
+    volatility_measures: Float64Array1D
     tick_size: float | None
     last_mid: float | None
     code_version: str
@@ -129,10 +171,13 @@ def compute_impact_statistics(
     token_id: str,
     day: date,
     tick_size: float | None,
+    lot_size: float | None = None,
     stamp_guard_s: float = 10.0,
     staleness_limit_s: float = 30.0,
     price_min: float | None = None,
     price_max: float | None = None,
+    n_other_token: int = 0,
+    n_mirrored: int = 0,
     data_fingerprint: str = "",
 ) -> ImpactStatistics:
     """Sum up one UTC day of a token.
@@ -140,15 +185,19 @@ def compute_impact_statistics(
     Parameters
     ----------
     trades, books : Trades, OrderBooks
-        Ascending; rows outside the day are left out.
+        Ascending; rows outside the day are left out. Trades of a complement token are already on this token's scale.
     tick_size : float, optional
         P; inferred from the displayed prices when None.
+    lot_size : float, optional
+        First size of the displayed cost curve, shares.
     stamp_guard_s : float
         Largest plausible lag of trade stamps behind the book, s; flow is counted this much earlier.
     staleness_limit_s : float
         How long a snapshot speaks for the market, s; 3 median gaps where snapshots are rarer.
     price_min, price_max : float, optional
         The market's declared price bounds.
+    n_other_token, n_mirrored : int
+        Trades that came from the complement token, and copies that were left out (tokens.py); carried along.
     data_fingerprint : str
         Fingerprint of the day's raw data, carried along.
 
@@ -165,121 +214,36 @@ def compute_impact_statistics(
         sampled = sampled_books(books, start, reach)
         tick = tick_size if tick_size is not None else infer_tick(sampled)
         grid = mids_on_grid(usable, start, reach)
+        signed, sides = sign_trades(trades, usable, reach)
         sums = {
             **spread_sums(usable, start, reach),
             **move_sums(grid, price_scale(grid, price_min, price_max)),
-            **lag_sums(grid, bucket_flow(trades, start, stamp_guard_s)),
+            **flow_sums(grid, signed, start, stamp_guard_s),
             **slope_sums(sampled, tick, start),
+            **display_sums(sampled, lot_size or SMALLEST_SIZE),
+            **hourly_sums(grid, trades, start),
+            "volatility_measures": day_measures(grid, trades, start),
         }
-    return ImpactStatistics(
-        timestamp=day_start(day),
-        market_id=market_id,
-        token_id=token_id,
-        price_min=price_min,
-        price_max=price_max,
-        tick_size=tick,
-        code_version=CODE_VERSION,
-        data_fingerprint=data_fingerprint,
-        **_counts(trades, books, usable, start),
-        **_finite(sums),
-    )
+    named: dict[str, Any] = {"market_id": market_id, "token_id": token_id, "data_fingerprint": data_fingerprint}
+    named |= {"price_min": price_min, "price_max": price_max, "tick_size": tick}
+    counts = _counts(trades, sides, books, usable, start) | {"n_other_token": n_other_token, "n_mirrored": n_mirrored}
+    return ImpactStatistics(timestamp=day_start(day), code_version=CODE_VERSION, **named, **counts, **_finite(sums))
 
 
 def _finite(sums: dict[str, Float64Array1D]) -> dict[str, Any]:
     """Return the sums as columns, with NaN for what overflowed."""
     columns: dict[str, Any] = {name: np.where(np.isfinite(values), values, np.nan) for name, values in sums.items()}
-    return columns | {"covered_s": float(columns["spread_s"].sum())}
+    return columns | {"covered_s": float(columns["spread_s"].sum()), "cost_unit": float(columns["cost_unit"])}
 
 
-def _counts(trades: Trades, books: OrderBooks, usable: OrderBooks, start: int) -> dict[str, Any]:
+def _counts(trades: Trades, sides: SideCounts, books: OrderBooks, usable: OrderBooks, start: int) -> dict[str, Any]:
     return {
         "n_trades": len(trades),
-        "n_unsigned": int(np.count_nonzero(trades.signs == 0)),
+        "n_unsigned": sides.n_unsigned,
+        "n_side_checked": sides.n_checked,
+        "n_side_agreeing": sides.n_agreeing,
         "n_snapshots": len(books),
         "n_usable": len(usable),
         "first_snapshot_s": float(books.times[0] - start) / US_PER_S if len(books) else None,
         "last_mid": float(usable.mids[-1]) if len(usable) else None,
     }
-
-
-@dataclass(frozen=True, slots=True, eq=False)
-class WindowStatistics:
-    """The days of a window, side by side: sums per block stay apart, so that errors can be clustered.
-
-    Parameters
-    ----------
-    days : tuple of ImpactStatistics
-        Ascending by day, of one token; they need not be contiguous.
-    """
-
-    days: tuple[ImpactStatistics, ...]
-
-    def count(self, name: str) -> int:
-        """Return the sum of a count column over the days."""
-        return sum(getattr(day, name) for day in self.days)
-
-    def blocks(self, name: str) -> Float64Array1D:
-        """Return an array column of all days, blocks outermost, (n_days * 12, ...)."""
-        return (
-            np.concatenate([getattr(day, name) for day in self.days]) if self.days else np.zeros((0, *SHAPES[name][1:]))
-        )
-
-    def total(self, name: str) -> Float64Array1D:
-        """Return an array column summed over all blocks and days, of the shape of one block."""
-        total: Float64Array1D = self.blocks(name).sum(axis=0)
-        return total
-
-    def newest(self, name: str) -> float | None:
-        """Return a nullable column of the newest day that has it."""
-        return next((value for day in reversed(self.days) if (value := getattr(day, name)) is not None), None)
-
-    @property
-    def n_days(self) -> int:
-        """Days that hold data."""
-        return sum(day.has_data for day in self.days)
-
-    @property
-    def covered_s(self) -> float:
-        """Time within reach of a usable snapshot, s."""
-        return float(sum(day.covered_s for day in self.days))
-
-    @property
-    def first_snapshot_at(self) -> datetime | None:
-        """Time of the first snapshot; None when there is none."""
-        for day in self.days:
-            if day.first_snapshot_s is not None:
-                return day.timestamp + timedelta(seconds=day.first_snapshot_s)
-        return None
-
-    @property
-    def span_counts(self) -> Float64Array1D:
-        """(26,) snapshots by the displayed span of their slope, in whole ticks."""
-        return np.sum([day.span_counts for day in self.days], axis=0) if self.days else np.zeros(SPAN_TICKS + 1)
-
-    @property
-    def block_days(self) -> Int64Array1D:
-        """(n_days * 12,) position of each block's day."""
-        return np.repeat(np.arange(len(self.days)), BLOCKS_PER_DAY)
-
-
-def combine_impact_statistics(days: Sequence[ImpactStatistics]) -> WindowStatistics:
-    """Put the statistics of a token's days together.
-
-    Raises
-    ------
-    CalibrationError
-        Days of different tokens, the same day twice, or days made by different versions of the computation.
-    """
-    ordered = tuple(sorted(days, key=lambda day: day.timestamp))
-    tokens = {(day.market_id, day.token_id) for day in ordered}
-    if len(tokens) > 1:
-        raise CalibrationError(
-            f"impact statistics of several tokens {sorted(tokens)} cannot be combined; give one token's"
-        )
-    twice = {str(a.day) for a, b in pairwise(ordered) if a.day == b.day}
-    if twice:
-        raise CalibrationError(f"impact statistics hold {', '.join(sorted(twice))} more than once; give each day once")
-    versions = {day.code_version for day in ordered}
-    if len(versions) > 1:
-        raise CalibrationError(f"impact statistics were made by versions {sorted(versions)}; recompute the older ones")
-    return WindowStatistics(ordered)

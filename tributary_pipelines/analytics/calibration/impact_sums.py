@@ -1,19 +1,23 @@
 """The sums that one UTC day contributes, each kind on its grid: spread, mid moves, lagged flow, book slopes.
 
+Regressions of mid moves on flow are summed in lag_regression.py and resilience.py, on the grids made here.
+
 Called by impact_statistics.py, which owns their names and shapes. ``start`` is 00:00 of the day in microseconds; all
 rows given lie inside the day.
 """
 
 import numpy as np
 
-from tributary_pipelines.analytics.book_costs import SPAN_TICKS, measure_book_slopes
+from tributary_pipelines.analytics.book_costs import FRACTIONS, SPAN_TICKS, measure_book_slopes
 from tributary_pipelines.analytics.calibration.lag_regression import (
-    BLOCKS_PER_DAY,
     BUCKET_S,
-    N_LAGS,
-    N_REGRESSORS,
-    lag_design,
+    LAG_EDGES,
+    WIDE_BUCKET_S,
+    WIDE_LAG_EDGES,
+    lag_sums,
 )
+from tributary_pipelines.analytics.calibration.resampling import BLOCKS_PER_DAY
+from tributary_pipelines.analytics.calibration.resilience import resilience_sums
 from tributary_pipelines.analytics.two_scale import GRID_S, LAG_LADDER_S
 from tributary_pipelines.core.frames import Float64Array1D, Int64Array1D, OrderBooks, Trades
 from tributary_pipelines.core.units import SECONDS_PER_DAY, US_PER_DAY, US_PER_S
@@ -97,33 +101,30 @@ def bucket_flow(trades: Trades, start: int, stamp_guard_s: float) -> Float64Arra
     return _sum_at(buckets, (trades.signs * trades.sizes)[is_inside], _BUCKETS_PER_DAY)
 
 
-def lag_sums(grid: Float64Array1D, flow: Float64Array1D) -> dict[str, Float64Array1D]:
-    """Return X'X, X'y, y'y and the rows of the lag regression; a minute without both mids is no row.
+def flow_sums(grid: Float64Array1D, trades: Trades, start: int, stamp_guard_s: float) -> dict[str, Float64Array1D]:
+    """Return the sums of every regression of mid moves on flow, by block.
 
     Parameters
     ----------
     grid : (8640,) float64
         Mids, P, NaN where missing.
-    flow : (1440,) float64
-        Bought minus sold shares of each minute.
     """
+    flow = bucket_flow(trades, start, stamp_guard_s)
     minutes = grid[::_GRID_PER_BUCKET]
-    design = np.zeros((_BUCKETS_PER_DAY, N_REGRESSORS))
-    moves = np.full(_BUCKETS_PER_DAY, np.nan)
-    first = N_LAGS - 1
-    design[first:-1] = lag_design(flow)
-    moves[first:-1] = np.diff(minutes)[first:]
-    is_known = np.isfinite(moves)
-    design[~is_known] = 0.0
-    moves[~is_known] = 0.0
-    x = design.reshape(BLOCKS_PER_DAY, -1, N_REGRESSORS)
-    y = moves.reshape(BLOCKS_PER_DAY, -1)
-    x_transposed = x.transpose(0, 2, 1)
+    xtx, xty, yty, n_buckets = lag_sums(minutes, flow, LAG_EDGES, BUCKET_S, BLOCKS_PER_DAY)
+    wide_flow = flow.reshape(-1, WIDE_BUCKET_S // BUCKET_S).sum(axis=1)
+    wide = lag_sums(grid[:: WIDE_BUCKET_S // GRID_S], wide_flow, WIDE_LAG_EDGES, WIDE_BUCKET_S, BLOCKS_PER_DAY)
+    signed = trades.signs * trades.sizes
     return {
-        "lag_xtx": x_transposed @ x,
-        "lag_xty": (x_transposed @ y[:, :, None])[:, :, 0],
-        "lag_yty": _by_block(moves * moves),
-        "n_buckets": _by_block(is_known.astype(np.float64)),
+        "lag_xtx": xtx,
+        "lag_xty": xty,
+        "lag_yty": yty,
+        "n_buckets": n_buckets,
+        "wide_xtx": wide[0],
+        "wide_xty": wide[1],
+        "wide_yty": wide[2],
+        **resilience_sums(minutes, (trades.times - start) / US_PER_S, signed, BUCKET_S, BLOCKS_PER_DAY),
+        **_block_sums(trades.times, start, traded=trades.sizes, traded_sq=trades.sizes**2),
     }
 
 
@@ -151,5 +152,10 @@ def slope_sums(sampled: OrderBooks, tick: float | None, start: int) -> dict[str,
         slope_buy_sum=slopes.buy[is_known],
         slope_sell_sum=slopes.sell[is_known],
         n_slopes=np.ones(len(times)),
+        depth_sum=slopes.depths[is_known],
+        intercept_sum=slopes.intercepts[is_known],
     )
-    return sums | {"span_counts": _sum_at(spans, np.ones(len(spans)), SPAN_TICKS + 1)}
+    curve = np.column_stack(
+        [_block_sums(times, start, cost=slopes.costs[is_known, i])["cost"] for i in range(len(FRACTIONS))]
+    )
+    return sums | {"curve_sum": curve} | {"span_counts": _sum_at(spans, np.ones(len(spans)), SPAN_TICKS + 1)}

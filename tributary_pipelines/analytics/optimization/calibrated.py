@@ -2,17 +2,19 @@
 
 import json
 from dataclasses import dataclass, fields
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, date, datetime, timedelta
+from math import log
 from typing import Any, Literal
 
 import pandas as pd
 
-from tributary_pipelines.core.units import PARAMETER_UNITS, iso_z
+from tributary_pipelines.core.units import PARAMETER_UNITS, SECONDS_PER_DAY, iso_z
 
 Source = Literal["own", "pooled", "refused"]
 
 _COUNTS = ("n_days", "n_trades", "n_snapshots")
-_LISTS = ("reasons", "flags")
+_LISTS = ("reasons", "flags", "pool_markets")
+_ARRAYS = ("volatility_measures", "variance_profile", "volume_profile", "cost_sizes", "cost_buy", "cost_sell")
 _TIMES = ("window_start", "window_end", "usable_from")
 _TEXTS = ("market_id", "token_id", "status", "code_version", "data_fingerprint")
 
@@ -57,20 +59,55 @@ class AlmgrenChrissParameters:
     n_snapshots: int
     coverage: float
     eta_interval_s: float
-    last_mid: float | None
-    r2: float | None
-    gamma_t: float | None
-    lag_short_s: float | None
-    lag_long_s: float | None
-    book_slope_buy: float | None
-    book_slope_sell: float | None
-    fee_per_share: float | None
     estimates: dict[str, Estimate]
     code_version: str
     data_fingerprint: str
+    last_mid: float | None = None
+    r2: float | None = None
+    gamma_own: float | None = None
+    gamma_se: float | None = None
+    gamma_hac_se: float | None = None
+    gamma_t: float | None = None
+    gamma_wide: float | None = None
     lead_t: float | None = None
+    horizon_s: float | None = None
+    side_attenuation: float | None = None
+    kappa_profile: float | None = None
+    kappa_book: float | None = None
+    transient_eta: float | None = None
+    transient_eta_ci_low: float | None = None
+    transient_eta_ci_high: float | None = None
+    lag_short_s: float | None = None
+    lag_long_s: float | None = None
     sigma_x: float | None = None
+    jump_share: float | None = None
+    volatility_measures: tuple[float, ...] = ()
+    variance_profile: tuple[float, ...] = ()
+    volume_profile: tuple[float, ...] = ()
+    trades_per_day: float | None = None
+    flow_sq_per_day: float | None = None
+    book_slope_buy: float | None = None
+    book_slope_sell: float | None = None
+    book_intercept: float | None = None
+    power_law_exponent: float | None = None
     span_ticks: float | None = None
+    cost_sizes: tuple[float, ...] = ()
+    cost_buy: tuple[float, ...] = ()
+    cost_sell: tuple[float, ...] = ()
+    fee_per_share: float | None = None
+    pool_weight: float | None = None
+    pool_markets: tuple[str, ...] = ()
+
+    @property
+    def last_day(self) -> date:
+        """Last day of the window, the day the row belongs to."""
+        return (self.window_end - timedelta(days=1)).date()
+
+    @property
+    def half_life_s(self) -> float | None:
+        """Half-life of transient impact, ln 2 / rho, s; None when rho is refused."""
+        rate = self.value("resilience_rate")
+        return None if rate is None else log(2) * SECONDS_PER_DAY / rate
 
     def value(self, name: str) -> float | None:
         """Return the value of one of the six parameters; None when it is refused."""
@@ -83,6 +120,8 @@ class AlmgrenChrissParameters:
             value = getattr(self, field.name)
             if field.name in _LISTS:
                 row[field.name] = json.dumps(list(value))
+            elif field.name in _ARRAYS:
+                row[field.name] = list(value)
             elif field.name != "estimates":
                 row[field.name] = value
         for name, estimate in self.estimates.items():
@@ -146,6 +185,8 @@ def _read_cell(name: str, value: Any) -> Any:
         return str(value)
     if name in _LISTS:
         return tuple(json.loads(value))
+    if name in _ARRAYS:
+        return tuple(float("nan") if one is None else float(one) for one in (() if value is None else value))
     if name in _TIMES:
         return pd.Timestamp(value).tz_convert(UTC).to_pydatetime()
     return int(value) if name in _COUNTS else _read_number(value)

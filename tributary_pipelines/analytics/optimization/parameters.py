@@ -5,8 +5,9 @@
     book_slope   mean b of the sampled books                epsilon  time-weighted half-spread + fee per share
     eta          b tau: a slice of n shares every tau costs epsilon + b n = epsilon + eta (n / tau)
 
-A parameter that the data does not identify is refused, never guessed. Refusals of the whole window (days, coverage,
-trades) refuse every parameter. Not estimated by this version: the resilience rate and the 95 % intervals.
+A parameter that the data does not identify is refused, never guessed. Too few days or too little of the book refuse
+every parameter; too few trades refuse gamma and rho, and gamma may then be borrowed (pooling.py). A series of
+short-lived markets is calibrated as one.
 """
 
 import hashlib
@@ -14,24 +15,34 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from math import isfinite
+from typing import Any
 
-from tributary_pipelines.analytics.calibration.identification import Findings, identify
-from tributary_pipelines.analytics.calibration.impact_statistics import (
-    ImpactStatistics,
-    WindowStatistics,
-    combine_impact_statistics,
-)
+import numpy as np
+
+from tributary_pipelines.analytics.calibration.cost_curves import display_sizes, mean_curve, power_law_exponent
+from tributary_pipelines.analytics.calibration.findings import Findings
+from tributary_pipelines.analytics.calibration.identification import identify
+from tributary_pipelines.analytics.calibration.impact_statistics import ImpactStatistics
+from tributary_pipelines.analytics.calibration.resampling import Measured
+from tributary_pipelines.analytics.calibration.seasonality import variance_profile, volume_profile
+from tributary_pipelines.analytics.calibration.volatility_measures import combine_measures, jump_share
+from tributary_pipelines.analytics.calibration.window_statistics import WindowStatistics, combine_impact_statistics
 from tributary_pipelines.analytics.optimization.calibrated import AlmgrenChrissParameters, Estimate
 from tributary_pipelines.core.errors import CalibrationError, ValidationError
+from tributary_pipelines.core.frames import Float64Array1D
 from tributary_pipelines.core.models import Market
 from tributary_pipelines.core.units import PARAMETER_UNITS, iso_z
 
 __all__ = ["CODE_VERSION", "AlmgrenChrissParameters", "CalibrationGates", "Estimate", "calibrate"]
 
-CODE_VERSION = "almgren_chriss_parameters/1"
+CODE_VERSION = "almgren_chriss_parameters/2"
 
 #: Without these four there is no plan.
 REQUIRED = ("sigma", "gamma", "epsilon", "book_slope")
+
+
+#: What too few trades leave without an answer; the rest is measured on the books.
+NEED_TRADES = ("gamma", "resilience_rate")
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,7 +52,7 @@ class CalibrationGates:
     Parameters
     ----------
     min_trades : int
-        Trades in the window.
+        Trades in the window, for gamma and rho.
     min_days : int
         Days of the window that hold data.
     min_coverage : float
@@ -61,20 +72,24 @@ def calibrate(
     window_end: datetime,
     gates: CalibrationGates,
     eta_interval_s: float = 1800.0,
+    half_life_days: float | None = None,
 ) -> AlmgrenChrissParameters:
-    """Calibrate one token from the days of [window_start, window_end).
+    """Calibrate one token, or a series of short-lived markets, from the days of [window_start, window_end).
 
     Parameters
     ----------
     days : sequence of ImpactStatistics
-        Days of the market's token inside the window; days without data may be left out.
+        Days of the market's token inside the window; days without data may be left out. Those of a series are
+        the sums over its markets (calibration/series.py).
     market : Market
-        Its tick, price bounds and fees are used.
+        Its tick, price bounds and fees are used; a series is given as a market with the series' id.
     window_start, window_end : datetime
         Aware, 00:00 UTC; the result may be used from ``window_end`` on.
     gates : CalibrationGates
     eta_interval_s : float
         Slicing interval at which eta holds, s, > 0.
+    half_life_days : float, optional
+        Age at which a day counts half; by default all days count the same.
 
     Returns
     -------
@@ -84,17 +99,19 @@ def calibrate(
     Raises
     ------
     ValidationError
-        ``eta_interval_s`` is not positive, or the window is empty.
+        ``eta_interval_s`` or ``half_life_days`` is not positive, or the window is empty.
     CalibrationError
         Days outside the window or of another token, a day given twice, or days of different versions.
     """
-    if not (eta_interval_s > 0 and isfinite(eta_interval_s)):
-        raise ValidationError(f"eta_interval_s is {eta_interval_s}; it must be a positive number of seconds")
-    window = combine_impact_statistics(days)
+    for name, number in (("eta_interval_s", eta_interval_s), ("half_life_days", half_life_days)):
+        if number is not None and not (number > 0 and isfinite(number)):
+            raise ValidationError(f"{name} is {number}; it must be a positive number")
+    window = combine_impact_statistics(days, half_life_days=half_life_days)
     _check_days(window, market, window_start, window_end)
     coverage = _coverage(window, window_start, window_end)
     found = identify(window, market, window_end=window_end, eta_interval_s=eta_interval_s)
     _apply_gates(found, window, gates, coverage, window_start)
+    described: dict[str, Any] = {**found.diagnostics, **_diagnostics(window)}
     return AlmgrenChrissParameters(
         market_id=market.market_id,
         token_id=market.token_id,
@@ -112,12 +129,50 @@ def calibrate(
         estimates={name: _estimate(found.values.get(name), unit) for name, unit in PARAMETER_UNITS.items()},
         code_version=CODE_VERSION,
         data_fingerprint=_fingerprint(window),
-        **found.diagnostics,
+        **described,
     )
 
 
-def _estimate(value: float | None, unit: str) -> Estimate:
-    return Estimate(value, unit, None, None, "refused" if value is None else "own")
+def _estimate(measured: Measured | None, unit: str) -> Estimate:
+    if measured is None:
+        return Estimate(None, unit, None, None, "refused")
+    return Estimate(measured.value, unit, measured.ci_low, measured.ci_high, "own")
+
+
+def _diagnostics(window: WindowStatistics) -> dict[str, Any]:
+    """Return what describes the window beside the parameters; arrays are tuples, NaN where nothing is known."""
+    n_days, n_slopes = window.n_days, float(window.total("n_slopes"))
+    hours = [window.by_day(name) for name in ("hour_move_sq", "hour_volume", "hour_n_moves")]
+    measures = window.by_day("volatility_measures")
+    jumps = jump_share(measures)
+    curve = window.total("curve_sum") / n_slopes if n_slopes else None
+    return {
+        "trades_per_day": window.count("n_trades") / n_days if n_days else None,
+        "flow_sq_per_day": float(np.sum([day.traded_sq for day in window.days])) / n_days if n_days else None,
+        "volatility_measures": _tuple(combine_measures(measures)),
+        "jump_share": jumps if isfinite(jumps) else None,
+        "variance_profile": _tuple(variance_profile(window.dates, hours[0], hours[2], window.weights)),
+        "volume_profile": _tuple(volume_profile(window.dates, hours[1], hours[2], window.weights)),
+        "power_law_exponent": None if curve is None else power_law_exponent(curve),
+        **_display_curves(window),
+    }
+
+
+def _display_curves(window: WindowStatistics) -> dict[str, tuple[float, ...]]:
+    """Return the cost curves of the days that were measured at the newest day's sizes."""
+    unit = window.days[-1].cost_unit if window.days else None
+    chosen = [day for day in window.days if day.cost_unit == unit]
+    if unit is None:
+        return {}
+    curves = {
+        f"cost_{side}": _tuple(mean_curve(*(np.sum([getattr(day, name) for day in chosen], axis=0) for name in names)))
+        for side, names in (("buy", ("cost_buy_sum", "n_cost_buy")), ("sell", ("cost_sell_sum", "n_cost_sell")))
+    }
+    return {"cost_sizes": _tuple(display_sizes(unit)), **curves}
+
+
+def _tuple(values: Float64Array1D) -> tuple[float, ...]:
+    return tuple(values.tolist())
 
 
 def _check_days(window: WindowStatistics, market: Market, start: datetime, end: datetime) -> None:
@@ -140,14 +195,11 @@ def _coverage(window: WindowStatistics, start: datetime, end: datetime) -> float
 def _apply_gates(
     found: Findings, window: WindowStatistics, gates: CalibrationGates, coverage: float, start: datetime
 ) -> None:
-    """Refuse everything when the window as a whole holds too little; these reasons come first."""
+    """Refuse everything when the window holds too little, gamma and rho when it holds too few trades."""
     reasons = []
     n_trades = window.count("n_trades")
     if window.n_days < gates.min_days:
         reasons.append(f"there is data on {window.n_days} of the window's days; {gates.min_days} are needed")
-    if n_trades < gates.min_trades:
-        reasons.append(f"{n_trades} trades in the window; {gates.min_trades} are needed (min_trades_required)")
-        found.flags.append("thin")
     if coverage < gates.min_coverage:
         since = max(start, window.first_snapshot_at or start)
         reasons.append(
@@ -155,8 +207,15 @@ def _apply_gates(
             f"{gates.min_coverage:.0%} is needed (min_coverage)"
         )
     if reasons:
-        found.reasons[:0] = reasons
         found.values.clear()
+    if n_trades < gates.min_trades:
+        reasons.append(f"{n_trades} trades in the window; {gates.min_trades} are needed (min_trades_required)")
+        found.flag("thin", when=True)
+        for name in NEED_TRADES:
+            found.values.pop(name, None)
+    if not {"gamma", "book_slope", "resilience_rate"} <= found.values.keys():
+        found.diagnostics |= dict.fromkeys(("transient_eta", "transient_eta_ci_low", "transient_eta_ci_high"))
+    found.reasons[:0] = reasons
 
 
 def _fingerprint(window: WindowStatistics) -> str:

@@ -1,23 +1,24 @@
 """The stages ``impact_statistics`` and ``almgren_chriss_parameters``: one new day is read, the window is combined."""
 
 from collections.abc import Iterator, Sequence
-from datetime import date, timedelta
-from math import log
+from datetime import timedelta
 
 import dagster as dg
-import pandas as pd
 
 from tributary_pipelines.analytics.calibration.impact_statistics import ImpactStatistics
 from tributary_pipelines.analytics.optimization.parameters import AlmgrenChrissParameters
+from tributary_pipelines.analytics.optimization.pooling import may_borrow
 from tributary_pipelines.core.settings import Instrument, Settings
 from tributary_pipelines.core.units import SECONDS_PER_DAY
 from tributary_pipelines.defs.checks import conclude
 from tributary_pipelines.defs.metadata import over_markets
+from tributary_pipelines.defs.assets.parameter_metadata import describe_parameters
 from tributary_pipelines.defs.resources import MarketStoreResource, SettingsResource
 from tributary_pipelines.defs.stages import IMPACT_STATISTICS, PARAMETERS, instruments_by_key, stage_asset
-from tributary_pipelines.defs.steps import StageEvent, begin, data_version, markets_of
-from tributary_pipelines.flows.calibration import calibrate_windows, ensure_statistics, store_parameters
-from tributary_pipelines.reports.plots import impact_curve
+from tributary_pipelines.defs.steps import StageEvent, StageRun, begin, data_version, subject_of_instrument
+from tributary_pipelines.flows.calibration import calibrate_windows, store_parameters, stored_windows
+from tributary_pipelines.flows.pooling import VenuePools
+from tributary_pipelines.flows.statistics import ensure_statistics
 
 
 def build_impact_statistics(instruments: Sequence[Instrument], settings: Settings, suffix: str) -> dg.AssetsDefinition:
@@ -32,11 +33,8 @@ def build_impact_statistics(instruments: Sequence[Instrument], settings: Setting
         end = run.days[-1] + timedelta(days=1)
         for key, instrument in run.selected():
             with run.of(key, instrument):
-                found = [
-                    statistics
-                    for market in markets_of(run.known, instrument)
-                    for statistics in ensure_statistics(run.store, run.settings, market, run.days[0], end)
-                ]
+                subject = subject_of_instrument(run.known, instrument)
+                found = ensure_statistics(run.store, run.settings, subject, run.days[0], end)
                 by_day = {day: [one for one in found if one.day == day] for day in run.days}
                 run.describe(key, {day: describe_statistics(own) for day, own in by_day.items()})
                 yield dg.MaterializeResult(key, data_version=data_version(one.data_fingerprint for one in found))
@@ -54,20 +52,35 @@ def build_parameters(instruments: Sequence[Instrument], settings: Settings, suff
         context: dg.AssetExecutionContext, store: MarketStoreResource, settings: SettingsResource
     ) -> Iterator[StageEvent]:
         run = begin(context, store, settings, by_key)
+        thin = []
         for key, instrument in run.selected():
             with run.of(key, instrument):
-                of_markets = [
-                    calibrate_windows(run.store, run.settings, market, days=run.days)
-                    for market in markets_of(run.known, instrument)
-                ]
-                found = {day: [by_day[day] for by_day in of_markets] for day in run.days}
-                everything = [one for own in found.values() for one in own]
-                store_parameters(run.store, everything)
-                run.describe(key, describe_parameters(found, with_picture=run.is_small))
-                yield dg.MaterializeResult(key, data_version=data_version(one.data_fingerprint for one in everything))
+                subject = subject_of_instrument(run.known, instrument)
+                found = calibrate_windows(run.store, run.settings, subject, days=run.days)
+                store_parameters(run.store, found)
+                if any(may_borrow(one) for one in found):
+                    thin.append((key, instrument))
+                    continue
+                yield materialize_parameters(run, key, found)
+        # Only now is everyone's own calibration there to borrow from, whatever the order of the instruments.
+        pools = VenuePools(run.store, run.known)
+        for key, instrument in thin:
+            with run.of(key, instrument):
+                market = subject_of_instrument(run.known, instrument).market
+                found = pools.lend(market, stored_windows(run.store, market, run.days))
+                store_parameters(run.store, found)
+                yield materialize_parameters(run, key, found)
         yield from conclude(run, PARAMETERS)
 
     return almgren_chriss_parameters
+
+
+def materialize_parameters(
+    run: StageRun, key: dg.AssetKey, found: Sequence[AlmgrenChrissParameters]
+) -> dg.MaterializeResult[None]:
+    """Return one instrument's materialisation, its metadata given day by day."""
+    run.describe(key, describe_parameters(found, with_picture=run.is_small))
+    return dg.MaterializeResult(key, data_version=data_version(one.data_fingerprint for one in found))
 
 
 def describe_statistics(found: Sequence[ImpactStatistics]) -> dict[str, object]:
@@ -89,64 +102,4 @@ def describe_statistics(found: Sequence[ImpactStatistics]) -> dict[str, object]:
             for one in found
         ],
         absent="no market data on this day",
-    )
-
-
-def describe_parameters(
-    found: dict[date, list[AlmgrenChrissParameters]], *, with_picture: bool
-) -> dict[date, dict[str, object]]:
-    """Return what the UI shows of each day's parameters; the last day can also show its impact curve as an image."""
-    described = {
-        day: over_markets([parameter_values(one) for one in own], absent="no market") for day, own in found.items()
-    }
-    last = max(found)
-    if with_picture and len(found[last]) == 1 and found[last][0].status != "refused":
-        described[last]["impact_curve"] = impact_curve(found[last][0])
-    return described
-
-
-def parameter_values(found: AlmgrenChrissParameters) -> dict[str, object]:
-    """Return a calibration's numbers by name; a refused one has reasons and counts, and no parameter."""
-    window: dict[str, object] = {
-        "status": found.status,
-        "market_id": found.market_id,
-        "token_id": found.token_id,
-        "reasons": found.reasons or None,
-        "flags": found.flags or None,
-        "window_start": found.window_start,
-        "window_end": found.window_end,
-        "usable_from": found.usable_from,
-        "n_days": found.n_days,
-        "n_trades": found.n_trades,
-        "n_snapshots": found.n_snapshots,
-        "coverage": found.coverage,
-        "code_version": found.code_version,
-        "data_fingerprint": found.data_fingerprint,
-    }
-    if found.status == "refused":
-        return window
-    numbers: dict[str, object] = {
-        "r2": found.r2,
-        "gamma_t": found.gamma_t,
-        "eta_interval_s": found.eta_interval_s,
-        "last_mid": found.last_mid,
-        "fee_per_share": found.fee_per_share,
-        "half_life_s": half_life_s(found.value("resilience_rate")),
-        "parameters": estimates_table(found),
-    }
-    for name, estimate in found.estimates.items():
-        numbers |= {name: estimate.value, f"{name}_ci_low": estimate.ci_low, f"{name}_ci_high": estimate.ci_high}
-    return {**window, **numbers}
-
-
-def half_life_s(resilience_rate: float | None) -> float | None:
-    """Return the half-life in seconds of a resilience rate per day."""
-    return None if resilience_rate is None else log(2) / resilience_rate * SECONDS_PER_DAY
-
-
-def estimates_table(found: AlmgrenChrissParameters) -> pd.DataFrame:
-    """Return a calibration's estimates with unit, interval and source, one row each."""
-    return pd.DataFrame(
-        [(name, one.value, one.unit, one.ci_low, one.ci_high, one.source) for name, one in found.estimates.items()],
-        columns=["parameter", "value", "unit", "ci_low", "ci_high", "source"],
     )

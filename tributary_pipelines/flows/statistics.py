@@ -1,0 +1,185 @@
+"""Daily impact statistics of a market or a series: read a day, sum it up, store it; read again only what changed.
+
+Trades of the complement token of a market with declared price bounds are put on the token's own scale first: YES and NO
+are one market. The days of a series are the sums over its markets.
+"""
+
+import json
+from collections.abc import Callable, Iterator, Sequence
+from datetime import date, datetime, timedelta
+from hashlib import sha256
+from itertools import pairwise
+
+import pandas as pd
+
+from tributary_pipelines.analytics.calibration import impact_statistics
+from tributary_pipelines.analytics.calibration.impact_statistics import ImpactStatistics, compute_impact_statistics
+from tributary_pipelines.analytics.calibration.series import SERIES_TOKEN, add_statistics
+from tributary_pipelines.analytics.calibration.tokens import choose_books, merge_tokens, mirror_books
+from tributary_pipelines.core.frames import OrderBooks, Trades
+from tributary_pipelines.core.models import Market
+from tributary_pipelines.core.result_frames import IMPACT_STATISTICS
+from tributary_pipelines.core.settings import AnalyticsSettings
+from tributary_pipelines.core.units import day_start
+from tributary_pipelines.flows.subjects import Subject
+from tributary_pipelines.storage.base import DayFingerprint, MarketStore, ResultDay
+
+_ONE_DAY = timedelta(days=1)
+
+
+def fingerprint_of(*inputs: object) -> str:
+    """Return the sha256 of inputs through their JSON form."""
+    return sha256(json.dumps(inputs, sort_keys=True, default=str).encode()).hexdigest()
+
+
+def ensure_statistics(
+    store: MarketStore,
+    settings: AnalyticsSettings,
+    subject: Subject,
+    start: date,
+    end: date,
+    *,
+    progress: Callable[[date], None] | None = None,
+) -> list[ImpactStatistics]:
+    """Return the statistics of every day of [start, end) that holds data, computing and storing only what changed.
+
+    Parameters
+    ----------
+    progress
+        Called with each day that had to be read.
+    """
+    stored = {day.data_fingerprint: day for day in stored_statistics(store, subject.market, start, end)}
+    days, fresh = [], []
+    for day, held in _held_days(store, subject, start, end):
+        known = stored.get(_inputs_fingerprint(settings, day, held))
+        if known is not None:
+            days.append(known)
+            continue
+        if progress is not None:
+            progress(day)
+        fresh.append(_compute(store, settings, subject, day, held))
+        days.append(fresh[-1])
+    store_statistics(store, fresh)
+    return days
+
+
+def complete_statistics(
+    store: MarketStore, settings: AnalyticsSettings, subject: Subject, start: date, end: date
+) -> list[ImpactStatistics]:
+    """Return the statistics of every day of [start, end) that holds data; only days without a stored row are looked at.
+
+    What is stored is taken as it is: reading a window's raw data again to find that nothing changed would cost more
+    than everything else in a recalibration. Changed days are found where they are computed (``ensure_statistics``).
+    """
+    known = stored_statistics(store, subject.market, start, end)
+    for first, last in _gaps([day.day for day in known], start, end):
+        known += ensure_statistics(store, settings, subject, first, last)
+    return sorted(known, key=lambda day: day.timestamp)
+
+
+def _gaps(days: Sequence[date], start: date, end: date) -> Iterator[tuple[date, date]]:
+    """Yield the stretches [first, last) of [start, end) without any of these days."""
+    for before, after in pairwise([start - _ONE_DAY, *sorted(days), end]):
+        if before + _ONE_DAY < after:
+            yield before + _ONE_DAY, after
+
+
+def stored_statistics(store: MarketStore, market: Market, start: date, end: date) -> list[ImpactStatistics]:
+    """Return the stored statistics of [start, end) that the present code made, oldest first."""
+    rows = store.results.read(IMPACT_STATISTICS, day_start(start), day_start(end), market.market_id, market.token_id)
+    # Rows of other code may have arrays of other shapes; they count as missing and are computed anew.
+    own = rows[rows["code_version"] == impact_statistics.CODE_VERSION]
+    return [ImpactStatistics.from_row(row) for row in own.to_dict("records")]
+
+
+def store_statistics(store: MarketStore, days: Sequence[ImpactStatistics]) -> None:
+    """Replace the stored statistics of these days."""
+    if not days:
+        return
+    rows = pd.DataFrame([day.to_row() for day in days])
+    store.results.replace_days(IMPACT_STATISTICS, [ResultDay(d.market_id, d.token_id, d.day) for d in days], rows)
+
+
+#: What the raw tables hold of a member's own token and of its complement on one day.
+_Held = dict[Market, list[DayFingerprint]]
+
+
+def _held_days(store: MarketStore, subject: Subject, start: date, end: date) -> list[tuple[date, _Held]]:
+    """Return the days that hold data of any member, ascending, with the fingerprints of the members that do."""
+    by_day: dict[date, _Held] = {}
+    for member in subject.members:
+        if not _was_open(member, start, end):
+            continue
+        for token_id in _tokens(member):
+            for held in store.reader.fingerprints(member.market_id, token_id, day_start(start), day_start(end)):
+                by_day.setdefault(held.day, {}).setdefault(member, []).append(held)
+    return sorted(by_day.items(), key=lambda item: item[0])
+
+
+def _was_open(member: Market, start: date, end: date) -> bool:
+    """Whether a member of a series may have data in [start, end), a day's grace after its resolution."""
+    resolved = member.resolves_at is not None and member.resolves_at + _ONE_DAY < day_start(start)
+    return not resolved and (member.valid_from is None or member.valid_from < day_start(end))
+
+
+def _tokens(market: Market) -> list[str]:
+    """Return the token and, where prices can be put on its scale, the complement."""
+    other = market.complement_token_id
+    can_merge = other is not None and other != market.token_id and market.price_min is not None
+    return [market.token_id, other] if can_merge and other is not None else [market.token_id]
+
+
+def _compute(
+    store: MarketStore, settings: AnalyticsSettings, subject: Subject, day: date, held: _Held
+) -> ImpactStatistics:
+    fingerprint = _inputs_fingerprint(settings, day, held)
+    if subject.market.token_id != SERIES_TOKEN:
+        return _compute_market(store, settings, subject.market, day, fingerprint)
+    parts = [_compute_market(store, settings, member, day, "") for member in held]
+    return add_statistics(parts, series_id=subject.market.market_id, data_fingerprint=fingerprint)
+
+
+def _compute_market(
+    store: MarketStore, settings: AnalyticsSettings, market: Market, day: date, fingerprint: str
+) -> ImpactStatistics:
+    trades, books, counts = _read_day(store, market, day_start(day))
+    return compute_impact_statistics(
+        trades,
+        books,
+        market_id=market.market_id,
+        token_id=market.token_id,
+        day=day,
+        tick_size=market.tick_size,
+        lot_size=market.lot_size,
+        stamp_guard_s=settings.calibration.stamp_guard,
+        staleness_limit_s=settings.simulation.staleness_limit,
+        price_min=market.price_min,
+        price_max=market.price_max,
+        n_other_token=counts[0],
+        n_mirrored=counts[1],
+        data_fingerprint=fingerprint,
+    )
+
+
+def _read_day(store: MarketStore, market: Market, start: datetime) -> tuple[Trades, OrderBooks, tuple[int, int]]:
+    """Return a day of a market on its token's scale, and how many trades came from the complement and were copies."""
+    days = [(market.market_id, token_id, start, start + _ONE_DAY) for token_id in _tokens(market)]
+    trades = [store.reader.trades(*day) for day in days]
+    books = [store.reader.order_books(*day) for day in days]
+    if len(trades) == 1 or market.price_min is None or market.price_max is None:
+        return trades[0], books[0], (0, 0)
+    bounds = (market.price_min, market.price_max)
+    merged = merge_tokens(trades[0], trades[1], *bounds)
+    return merged.trades, choose_books(books[0], mirror_books(books[1], *bounds)), (merged.n_other, merged.n_mirrored)
+
+
+def _inputs_fingerprint(settings: AnalyticsSettings, day: date, held: _Held) -> str:
+    grids = (settings.calibration.stamp_guard, settings.simulation.staleness_limit)
+    parts = [
+        (
+            [one.digest for one in fingerprints],
+            (member.market_id, member.token_id, member.tick_size, member.lot_size, member.price_min, member.price_max),
+        )
+        for member, fingerprints in sorted(held.items(), key=lambda item: item[0].market_id)
+    ]
+    return fingerprint_of(day, parts, *grids)
