@@ -25,7 +25,6 @@ NAMES = {
     "sigma": "sigma, volatility",
     "gamma": "gamma, permanent impact",
     "book_slope": "b, slope of the book",
-    "epsilon": "epsilon, half-spread",
     "resilience_rate": "rho, resilience rate",
     "transient_eta": "eta~ at 60 s, transient impact",
 }
@@ -54,7 +53,6 @@ stopped and run again.
   reference by more than two standard errors of the difference, which chance alone does to about one figure in forty.
 * The reference for b was made on deeper books with one range of sizes for the whole window. Here books show 20 levels
   a side and each is fitted over its own depth.
-* epsilon is an identity of this market (quotes lie half a tick beyond it on average): it has no reference.
 
 """
 _FURTHER = """## Beyond the reference
@@ -89,15 +87,15 @@ def render_tables(results: Results) -> str:
     parts = []
     if reference:
         parts += ["## Against the reference\n", _summary(reference)]
-        parts += [_reference_table(parameter, reference) for parameter in PARAMETERS]
+        parts += [_reference_table(parameter, reference) for parameter in NAMES]
     if further:
         parts += [_FURTHER.rstrip("\n") + "\n", _flag_table(further)]
-        parts += [_further_table(parameter, further) for parameter in PARAMETERS]
+        parts += [_further_table(parameter, further) for parameter in NAMES]
     return "\n".join(parts)
 
 
 def _summary(rows: list[tuple[Scenario, Results]]) -> str:
-    """Return in words what is worse than the reference and which coverages miss the goal."""
+    """Return in words what is worse than the reference, which coverages miss the goal, and how exact epsilon is."""
     worse, outside = [], []
     for scenario, results in rows:
         for parameter in PARAMETERS:
@@ -106,10 +104,14 @@ def _summary(rows: list[tuple[Scenario, Results]]) -> str:
             has_goal = parameter in COVERAGE_GOAL_PARAMETERS and scenario.n_days >= COVERAGE_GOAL_DAYS
             if has_goal and found.coverage and not COVERAGE_GOAL[0] <= found.coverage.value <= COVERAGE_GOAL[1]:
                 outside.append(f"{parameter} in {scenario.name} ({_cell('coverage', found.coverage)})")
+    exact = [measure(results, "epsilon").rmse for _, results in rows]
+    largest = max((figure.value for figure in exact if figure is not None), default=float("nan"))
     return (
         f"Worse than the reference by more than Monte-Carlo error: {', '.join(worse) or 'nothing'}.\n\n"
         f"Coverage at 30 days outside {COVERAGE_GOAL[0]:.2f} to {COVERAGE_GOAL[1]:.2f} for sigma, gamma and b: "
-        f"{', '.join(outside) or 'nowhere'}.\n"
+        f"{', '.join(outside) or 'nowhere'}.\n\n"
+        "epsilon, the quoted half-spread, is an identity of this market: quotes lie half a tick beyond it on average. "
+        f"Its largest RMSE in any scenario is {largest:.1g} %.\n"
     )
 
 
@@ -150,16 +152,23 @@ def _further_table(parameter: str, rows: list[tuple[Scenario, Results]]) -> str:
 
 def _flag_table(rows: list[tuple[Scenario, Results]]) -> str:
     lines = [
-        "| scenario | what is different | refused | should warn | flags raised, share of replications |",
-        "|---|---|---|---|---|",
+        "| scenario | what is different | refused | should warn | warned | flags raised, share of replications |",
+        "|---|---|---|---|---|---|",
     ]
     for scenario, results in rows:
         counts = Counter(flag for result in results for flag in set(result["flags"]))
         flags = ", ".join(f"{flag} {n / len(results):.2f}" for flag, n in counts.most_common()) or "none"
         refused = sum(result["status"] == "refused" for result in results) / len(results)
-        cells = [scenario.name, scenario.meaning, f"{refused:.2f}", scenario.warning or "", flags]
+        cells = [scenario.name, scenario.meaning, f"{refused:.2f}", " or ".join(scenario.warnings)]
+        cells += [_share_warned(scenario, results), flags]
         lines.append(f"| {' | '.join(cells)} |")
     return "\n".join(lines) + "\n"
+
+
+def _share_warned(scenario: Scenario, results: Results) -> str:
+    if not scenario.warnings:
+        return ""
+    return f"{sum(not set(scenario.warnings).isdisjoint(result['flags']) for result in results) / len(results):.2f}"
 
 
 def _cell(name: str, figure: Figure | None, *, has_error: bool = True) -> str:

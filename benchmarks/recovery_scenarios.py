@@ -62,8 +62,8 @@ class Scenario:
         In the order of REFERENCE_PARAMETERS.
     reference_coverage : tuple of float
         Of the 95 % interval, in the order of REFERENCE_COVERAGES.
-    warning : str or None
-        The flag that should tell a user.
+    warnings : tuple of str
+        Flags, at least one of which should tell a user.
     """
 
     name: str
@@ -73,7 +73,7 @@ class Scenario:
     change: Change = leave
     reference: tuple[tuple[float, float, float], ...] = ()
     reference_coverage: tuple[float, ...] = ()
-    warning: str | None = None
+    warnings: tuple[str, ...] = ()
 
     @property
     def market(self) -> SyntheticMarket:
@@ -131,7 +131,7 @@ REFERENCE_SCENARIOS = (
         {"tick": 0.01},
         reference=((-0.5, 4.0, 7.9), (-0.2, 4.8, 9.3), (1.0, 2.7, 5.0), (-0.5, 5.2, 10), (2.1, 6.6, 14)),
         reference_coverage=(0.93, 0.93, 0.85, 0.91),
-        warning="tick_bound",
+        warnings=("tick_bound",),
     ),
     Scenario(
         "week",
@@ -167,18 +167,25 @@ REFERENCE_SCENARIOS = (
 
 FURTHER_SCENARIOS = (
     Scenario("autocorrelated", "a trade repeats the last one's side with probability 3/4", {"flow_phi": 0.5}),
-    Scenario("chasing", "takers follow the last minute's move, logit 0.5 a standard deviation", {"chase": 0.5}),
-    Scenario("later", "stamps late by 0 to 20 s, twice the guard", {"stamp_delay_s": 20}, warning="clock_lead"),
+    Scenario(
+        "chasing",
+        "takers follow the last minute's move, logit 0.5 a standard deviation",
+        {"chase": 0.5},
+        warnings=("clock_lead", "bucket_sensitive"),
+    ),
+    Scenario("later", "stamps late by 0 to 20 s, twice the guard", {"stamp_delay_s": 20}, warnings=("clock_lead",)),
     Scenario("jump", "one jump of 3 sigma at a random moment, counted in sigma", change=add_jump),
     Scenario("outage", "nothing collected for 6 h", change=lose_six_hours),
-    Scenario("half_signed", "half of the sides missing, at random", change=lose_half_of_the_sides, warning="no_side"),
-    Scenario("duplicated", "every trade on the tape twice", change=repeat_every_trade, warning="kappa_mismatch"),
+    Scenario(
+        "half_signed", "half of the sides missing, at random", change=lose_half_of_the_sides, warnings=("no_side",)
+    ),
+    Scenario("duplicated", "every trade on the tape twice", change=repeat_every_trade, warnings=("kappa_mismatch",)),
     Scenario("one_sided", "two hours a day without bids or without asks", change=empty_a_side_two_hours_a_day),
     Scenario(
         "low_price",
         "a price within 0..1 from 0.03 on, sigma 0.003 there, half-spread 0.002",
         {"bounded": True, "p0": 0.03, "sigma": 0.003, "epsilon": 0.002},
-        warning="tick_bound",
+        warnings=("tick_bound",),
     ),
     Scenario(
         "two_tokens",

@@ -13,6 +13,8 @@ from benchmarks._recovery_replication import PARAMETERS, code_fingerprint
 from benchmarks._recovery_report import render_page, render_tables
 from benchmarks.recovery_scenarios import BY_NAME, REFERENCE_SCENARIOS
 
+FLAGS = (["clock_lead"], ["clock_lead", "bucket_sensitive"], [], ["thin"])
+
 
 def result_of(replication: int, ratio: float | None, half_width: float | None = 0.1, scenario: str = "base") -> dict:
     """A replication in which every estimate is ``ratio`` times a truth of 2."""
@@ -82,7 +84,12 @@ def test_clearly_worse_figures_are_marked_and_named() -> None:
 
 def test_flags_and_refusals_are_counted_beyond_the_reference() -> None:
     tables = render_tables([result_of(k, None if k else 1.0, scenario="outage") for k in range(4)])
-    assert "| outage | nothing collected for 6 h | 0.75 |  | thin 0.75 |" in tables
+    assert "| outage | nothing collected for 6 h | 0.75 |  |  | thin 0.75 |" in tables
+
+
+def test_share_that_was_warned_counts_any_of_the_warnings() -> None:
+    results = [result_of(k, 1.0, scenario="chasing") | {"flags": flags} for k, flags in enumerate(FLAGS)]
+    assert "| clock_lead or bucket_sensitive | 0.50 | clock_lead 0.50" in render_tables(results)
 
 
 def test_page_says_how_it_was_made() -> None:

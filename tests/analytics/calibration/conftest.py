@@ -2,11 +2,12 @@
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import cache
 
 import numpy as np
 import pytest
 
-from benchmarks._recovery_replication import calibrate_scenario, sum_up
+from benchmarks._recovery_replication import calibrate_scenario, estimate_of, sum_up
 from benchmarks.recovery_scenarios import BY_NAME, Scenario, draw_recording
 from tributary_pipelines.analytics.calibration.impact_statistics import ImpactStatistics
 from tributary_pipelines.analytics.optimization.parameters import AlmgrenChrissParameters
@@ -31,7 +32,7 @@ class Case:
 
     def ratio(self, name: str) -> float:
         """An estimate over its truth."""
-        value = self.found.value(name)
+        value, _, _ = estimate_of(self.found, name)
         assert value is not None, self.found.reasons
         return value / self.truth[name]
 
@@ -48,11 +49,4 @@ def case_of(scenario: Scenario, replication: int = 0) -> Case:
 @pytest.fixture(scope="session")
 def case() -> Callable[[str], Case]:
     """The first replication of a scenario, by name."""
-    cases: dict[str, Case] = {}
-
-    def make(name: str) -> Case:
-        if name not in cases:
-            cases[name] = case_of(BY_NAME[name])
-        return cases[name]
-
-    return make
+    return cache(lambda name: case_of(BY_NAME[name]))
