@@ -35,7 +35,7 @@ def sums_of(x: np.ndarray, moves: np.ndarray, n_blocks: int = N_BLOCKS) -> tuple
 
 
 def each_alone(n_blocks: int = N_BLOCKS) -> Resampling:
-    return Resampling(np.arange(n_blocks), n_blocks)
+    return Resampling(np.arange(n_blocks), n_blocks, float(n_blocks))
 
 
 def fit(x: np.ndarray, moves: np.ndarray, n_blocks: int = N_BLOCKS, **options) -> LagFit:
@@ -157,7 +157,7 @@ def test_wide_buckets_are_fitted_with_their_own_groups(design) -> None:
 
 def test_draws_are_the_fits_of_drawn_clusters(design, moves) -> None:
     xtx, xty, yty = sums_of(design, moves)
-    resampling = Resampling(np.arange(N_BLOCKS) // 2, N_BLOCKS // 2)
+    resampling = Resampling(np.arange(N_BLOCKS) // 2, N_BLOCKS // 2, N_BLOCKS / 2)
     found = fit_lags(xtx, xty, yty, resampling=resampling)
     drawn_xtx, drawn_xty = unpack(resampling.draws(xtx), P)[:, 1:8, 1:8], resampling.draws(xty)[:, 1:8]
     expected = [np.diff(LAG_EDGES[:8]) @ np.linalg.solve(a, b) for a, b in zip(drawn_xtx, drawn_xty, strict=True)]
