@@ -30,10 +30,10 @@ from tributary_pipelines.analytics.calibration.impact_sums import (
 from tributary_pipelines.analytics.calibration.lag_regression import LAG_EDGES, WIDE_LAG_EDGES, n_packed
 from tributary_pipelines.analytics.calibration.resampling import BLOCKS_PER_DAY
 from tributary_pipelines.analytics.calibration.resilience import N_RATES
-from tributary_pipelines.analytics.calibration.seasonality import HOURS_PER_DAY, hourly_sums
 from tributary_pipelines.analytics.calibration.signing import SideCounts, sign_trades
-from tributary_pipelines.analytics.calibration.volatility_measures import MEASURES, day_measures
+from tributary_pipelines.analytics.seasonality import HOURS_PER_DAY, hourly_sums
 from tributary_pipelines.analytics.two_scale import LAG_LADDER_S, price_scale
+from tributary_pipelines.analytics.volatility_measures import MEASURES, day_measures
 from tributary_pipelines.core.frames import Float64Array1D, Float64Array2D, OrderBooks, Trades
 from tributary_pipelines.core.units import US_PER_DAY, US_PER_S, day_start, to_us
 

@@ -12,8 +12,9 @@ from dataclasses import dataclass
 from math import log
 
 import numpy as np
+from numpy.typing import NDArray
 
-from tributary_pipelines.analytics.calibration.resampling import N_DRAWS, Resampling
+from tributary_pipelines.analytics.calibration.resampling import FEWEST_CLUSTERS, N_DRAWS, Resampling
 from tributary_pipelines.core.frames import Float64Array1D, Float64Array2D, Int64Array1D
 from tributary_pipelines.core.units import SECONDS_PER_DAY
 
@@ -130,17 +131,28 @@ def fit_resilience(
     half_life, gamma, kappa = (float(values[0]) for values in fitted)
     if not np.isfinite(half_life):
         return _not_identified("trades and moves of the mid do not share enough minutes")
+    n_clusters = int(np.count_nonzero(resampling.sums(base[:, 0])))
+    if n_clusters < FEWEST_CLUSTERS:
+        few = f"signed trades lie in too few stretches of time: {n_clusters}; {FEWEST_CLUSTERS} are needed"
+        return _not_identified(few, gamma, kappa)
     half_lives, _, kappas = _profile(resampling.draws(parts))
     error = float(np.nanstd(kappas, ddof=1)) if np.isfinite(kappas).sum() > 0.9 * N_DRAWS else None
-    ends = (half_lives <= HALF_LIVES_S[0]) | (half_lives >= HALF_LIVES_S[-1])
+    ends = _is_at_an_end(half_lives)
     reason = None
     if error is None or not kappa > LEAST_T * error:
         reason = "no part of the impact is seen to fade"
-    elif half_life <= HALF_LIVES_S[0] or half_life >= HALF_LIVES_S[-1] or ends.mean() > _MOST_AT_THE_ENDS:
+    elif _is_at_an_end(fitted[0])[0] or ends.mean() > _MOST_AT_THE_ENDS:
         reason = "the half-life is not known to lie between 10 s and 2 h"
     if reason is not None:
         return _not_identified(reason, gamma, kappa, error)
     return ResilienceFit(half_life, half_lives, gamma, kappa, error, None)
+
+
+def _is_at_an_end(half_lives_s: Float64Array1D) -> NDArray[np.bool_]:
+    # Logs and back again cost the last bits.
+    least, most = HALF_LIVES_S[0] * (1 + 1e-9), HALF_LIVES_S[-1] * (1 - 1e-9)
+    is_inside: NDArray[np.bool_] = (half_lives_s > least) & (half_lives_s < most)
+    return ~is_inside & np.isfinite(half_lives_s)
 
 
 def _not_identified(

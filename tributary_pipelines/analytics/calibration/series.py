@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 
 from tributary_pipelines.analytics.calibration.impact_statistics import SHAPES, ImpactStatistics
-from tributary_pipelines.analytics.calibration.volatility_measures import combine_measures
+from tributary_pipelines.analytics.volatility_measures import combine_measures
 from tributary_pipelines.core.errors import CalibrationError
 from tributary_pipelines.core.units import SECONDS_PER_DAY
 

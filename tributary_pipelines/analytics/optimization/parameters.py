@@ -24,10 +24,10 @@ from tributary_pipelines.analytics.calibration.findings import Findings
 from tributary_pipelines.analytics.calibration.identification import identify
 from tributary_pipelines.analytics.calibration.impact_statistics import ImpactStatistics
 from tributary_pipelines.analytics.calibration.resampling import Measured
-from tributary_pipelines.analytics.calibration.seasonality import variance_profile, volume_profile
-from tributary_pipelines.analytics.calibration.volatility_measures import combine_measures, jump_share
 from tributary_pipelines.analytics.calibration.window_statistics import WindowStatistics, combine_impact_statistics
 from tributary_pipelines.analytics.optimization.calibrated import AlmgrenChrissParameters, Estimate
+from tributary_pipelines.analytics.seasonality import variance_profile, volume_profile
+from tributary_pipelines.analytics.volatility_measures import combine_measures, jump_share
 from tributary_pipelines.core.errors import CalibrationError, ValidationError
 from tributary_pipelines.core.frames import Float64Array1D
 from tributary_pipelines.core.models import Market

@@ -10,8 +10,8 @@ from math import isfinite, sqrt
 
 import pandas as pd
 
-from tributary_pipelines.analytics.calibration.volatility_measures import MEASURES
 from tributary_pipelines.analytics.optimization.parameters import AlmgrenChrissParameters
+from tributary_pipelines.analytics.volatility_measures import MEASURES
 from tributary_pipelines.reports.plots import impact_curve
 
 _WINDOW = (

@@ -11,8 +11,8 @@ from datetime import date
 
 import numpy as np
 
-from tributary_pipelines.analytics.calibration.volatility_measures import MID_STEP_S, positions_at
 from tributary_pipelines.analytics.two_scale import GRID_S
+from tributary_pipelines.analytics.volatility_measures import MID_STEP_S, positions_at
 from tributary_pipelines.core.frames import Float64Array1D, Float64Array2D, Trades
 from tributary_pipelines.core.units import SECONDS_PER_DAY
 

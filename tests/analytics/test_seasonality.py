@@ -5,7 +5,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from tributary_pipelines.analytics.calibration.seasonality import hourly_sums, variance_profile, volume_profile
+from tributary_pipelines.analytics.seasonality import hourly_sums, variance_profile, volume_profile
 from tributary_pipelines.core.frames import Trades, no_trades
 
 START = 1_772_323_200_000_000  # 2026-03-01T00:00:00Z

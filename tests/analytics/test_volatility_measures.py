@@ -3,7 +3,8 @@ import pytest
 
 from tributary_pipelines.analytics import noise_robust_volatility as robust
 from tributary_pipelines.analytics import volatility
-from tributary_pipelines.analytics.calibration.volatility_measures import (
+from tributary_pipelines.analytics.range_volatility import parkinson_variance, yang_zhang_variance
+from tributary_pipelines.analytics.volatility_measures import (
     BAR_MEASURES,
     MAX_KERNEL_LAG,
     MEASURES,
@@ -14,7 +15,6 @@ from tributary_pipelines.analytics.calibration.volatility_measures import (
     jump_share,
     positions_at,
 )
-from tributary_pipelines.analytics.range_volatility import parkinson_variance, yang_zhang_variance
 from tributary_pipelines.core.frames import Trades, no_trades
 
 START = 1_772_323_200_000_000  # 2026-03-01T00:00:00Z
