@@ -55,7 +55,7 @@ def test_the_demo_shows_truth_against_estimate(shown: tuple[Path, dict[str, Any]
         for row in plain["estimates"]
         if row["estimate"] is not None
     }
-    assert {name for _, name in errors} == {"sigma", "gamma", "epsilon", "book_slope"}
+    assert {name for _, name in errors} == {"sigma", "gamma", "epsilon", "book_slope", "resilience_rate"}
     assert all(abs(errors[market, "epsilon"]) < 1e-3 for market in names)
     assert all(abs(errors[market, "book_slope"]) < 0.25 for market in names)
 

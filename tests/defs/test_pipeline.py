@@ -225,10 +225,10 @@ def test_one_failing_instrument_fails_the_step_after_the_others_are_done(
 ) -> None:
     honest = calibration.ensure_statistics
 
-    def broken(store: Any, analytics: Any, market: Any, *window: date) -> Any:
-        if market.market_id == "alpha":
+    def broken(store: Any, analytics: Any, subject: Any, *window: date) -> Any:
+        if subject.market.market_id == "alpha":
             raise SimulationError("planted, market 'alpha'")
-        return honest(store, analytics, market, *window)
+        return honest(store, analytics, subject, *window)
 
     monkeypatch.setattr(calibration, "ensure_statistics", broken)
     result = run(folder, instance, stages=[STATISTICS_STAGE])

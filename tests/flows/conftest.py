@@ -12,6 +12,7 @@ from tributary_pipelines.core.models import Market
 from tributary_pipelines.core.requests import SyntheticRequest
 from tributary_pipelines.core.settings import AnalyticsSettings, Settings
 from tributary_pipelines.flows.market_data import find_market, synthesize
+from tributary_pipelines.flows.subjects import Subject, subject_of
 from tributary_pipelines.storage.base import MarketStore
 from tributary_pipelines.storage.open import open_store
 
@@ -32,6 +33,11 @@ class Desk:
     store: MarketStore
     settings: AnalyticsSettings
     market: Market
+
+    @property
+    def subject(self) -> Subject:
+        """The market as what is calibrated."""
+        return subject_of(self.market)
 
 
 def open_desk(folder: Path) -> Desk:
