@@ -76,11 +76,11 @@ def test_clearly_worse_figures_are_marked_and_named() -> None:
     poor = render_tables([result_of(k, 1.3 + 0.001 * k) for k in range(20)])
     assert "**30.9 ± " in poor
     assert "bias of sigma in base" in poor
-    assert "**sigma in base (0.00 ± 0.07)!**" in poor
+    assert "**sigma in base (0.00 ± 0.06)!**" in poor
     good = render_tables([result_of(k, 1 + 0.002 * (k - 9.5)) for k in range(20)])
     assert "!**" not in good
     assert "Worse than the reference by more than Monte-Carlo error: nothing." in good
-    assert ": sigma in base (1.00 ± 0.07), gamma in base (1.00 ± 0.07)" in good
+    assert ": sigma in base (1.00 ± 0.06), gamma in base (1.00 ± 0.06)" in good
 
 
 def test_flags_and_refusals_are_counted_beyond_the_reference() -> None:
