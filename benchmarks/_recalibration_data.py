@@ -1,8 +1,8 @@
 """What one recalibration of many markets finds in the stores: a new day of raw data and the days before it.
 
 One synthetic market goes through the package; the server copies its rows to the other markets, so that a thousand of
-them are there in a minute. Earlier days are stored thinned (disk), with the statistics of the whole day: what they cost
-depends on rows alone, and their fingerprints are those of the rows that are stored, so that they count as true.
+them are there in a minute. Earlier days are stored thinned (disk), with the statistics of whole days, which a
+recalibration takes as they are stored.
 """
 
 from collections.abc import Sequence
@@ -13,13 +13,16 @@ import numpy as np
 import pandas as pd
 import psycopg
 
+from tributary_pipelines.analytics.calibration.impact_statistics import compute_impact_statistics
 from tributary_pipelines.analytics.simulation.synthetic_market import SyntheticMarket, SyntheticTape, generate_tape
 from tributary_pipelines.core.frames import MARKETS, ORDERBOOK_SNAPSHOTS, TRADES, Frame
 from tributary_pipelines.core.models import Market
 from tributary_pipelines.core.result_frames import ALMGREN_CHRISS_PARAMETERS, IMPACT_STATISTICS
 from tributary_pipelines.core.settings import AnalyticsSettings
 from tributary_pipelines.core.units import US_PER_DAY, day_start, to_us
-from tributary_pipelines.flows import calibration
+from tributary_pipelines.flows.calibration import calibrate_windows, store_parameters
+from tributary_pipelines.flows.statistics import store_statistics
+from tributary_pipelines.flows.subjects import subject_of
 from tributary_pipelines.storage.base import MarketStore
 from tributary_pipelines.storage.questdb.server import ServerInfo
 from tributary_pipelines.storage.rows import book_rows, trade_rows
@@ -90,30 +93,27 @@ def _is_kept(
 def _write_earlier_results(
     store: MarketStore, settings: AnalyticsSettings, market: Market, tape: SyntheticTape
 ) -> None:
-    """Store statistics of the whole earlier days under the fingerprints of their thinned rows, and parameters."""
-    token = (market.market_id, market.token_id)
+    """Store the statistics of the whole earlier days, and the parameters that follow from them."""
     found = []
-    for held in store.reader.fingerprints(*token, day_start(FIRST_DAY), day_start(NEW_DAY)):
-        start = to_us(day_start(held.day))
+    for day in (FIRST_DAY + k * _ONE_DAY for k in range(N_DAYS - 1)):
+        start = to_us(day_start(day))
         found.append(
-            calibration.compute_impact_statistics(
+            compute_impact_statistics(
                 tape.trades.between(start, start + US_PER_DAY),
                 tape.books.between(start, start + US_PER_DAY),
                 market_id=market.market_id,
                 token_id=market.token_id,
-                day=held.day,
+                day=day,
                 tick_size=market.tick_size,
                 stamp_guard_s=settings.calibration.stamp_guard,
                 staleness_limit_s=settings.simulation.staleness_limit,
                 price_min=market.price_min,
                 price_max=market.price_max,
-                data_fingerprint=calibration._inputs_fingerprint(settings, market, held),  # noqa: SLF001
             )
         )
-    calibration.store_statistics(store, found)
+    store_statistics(store, found)
     days = [NEW_DAY - k * _ONE_DAY for k in range(N_CALIBRATED, 0, -1)]
-    parameters = calibration.calibrate_windows(store, settings, market, days=days)
-    calibration.store_parameters(store, list(parameters.values()))
+    store_parameters(store, calibrate_windows(store, settings, subject_of(market), days=days))
 
 
 def _copy(

@@ -77,8 +77,8 @@ def measured() -> Iterator[Parts]:
 
 def _targets() -> Iterator[tuple[Any, str, Any]]:
     from tributary_pipelines.analytics.calibration.impact_statistics import ImpactStatistics
-    from tributary_pipelines.defs import checks
-    from tributary_pipelines.flows import calibration
+    from tributary_pipelines.defs import checks, steps
+    from tributary_pipelines.flows import calibration, pooling, statistics
     from tributary_pipelines.storage.questdb.reader import QuestDBReader
     from tributary_pipelines.storage.questdb.results import QuestDBResults
 
@@ -88,9 +88,11 @@ def _targets() -> Iterator[tuple[Any, str, Any]]:
     yield QuestDBReader, "fingerprints", lambda *given: f"fingerprints of {(given[4] - given[3]).days} days"
     yield QuestDBResults, "read", lambda _, frame, *__: f"read {frame.name}"
     yield QuestDBResults, "replace_days", lambda _, frame, *__: f"write {frame.name}"
-    yield calibration, "compute_impact_statistics", "compute daily statistics"
+    yield statistics, "compute_impact_statistics", "compute daily statistics"
     yield ImpactStatistics, "from_row", "rows into statistics"
     yield calibration, "calibrate", "combine and calibrate"
+    yield pooling.VenuePools, "lend", "borrow from pools"
+    yield steps.StageRun, "describe", "metadata"
     yield checks, "examine", "check"
     yield from _of_dagster()
 
