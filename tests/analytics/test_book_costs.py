@@ -49,6 +49,40 @@ def test_slope_is_the_regression_over_the_books_own_depth() -> None:
     assert found.spans[0] == pytest.approx(3)
 
 
+def test_depth_costs_and_intercept_are_those_of_the_fit() -> None:
+    # Both sides display 700 shares: costs at 700 / 32 .. 700, and the line through those of both sides.
+    sizes = 700 * 2.0 ** np.arange(-5, 1)
+    buy, sell = cost_curve(VECTOR, sizes[None])
+    found = measure_book_slopes(VECTOR, 0.01)
+    assert found.depths[0] == 700
+    np.testing.assert_allclose(found.costs[0], (buy[0] + sell[0]) / 2, rtol=1e-12)
+    slope, intercept = np.polyfit(np.tile(sizes, 2), np.r_[buy[0], sell[0]], 1)
+    assert found.intercepts[0] == pytest.approx(intercept, rel=1e-12)
+    np.testing.assert_allclose(found.costs[0].mean(), intercept + slope * sizes.mean(), rtol=1e-12)
+
+
+def test_depth_is_the_smaller_sides_within_25_ticks() -> None:
+    asks = [(0.51, 100), (0.76, 30), (0.77, 1e6)]
+    bids = [(0.49, 1_000), (0.24, 1_000), (0.23, 1e6)]
+    assert measure_book_slopes(books_of((0, bids, asks)), 0.01).depths[0] == 130
+    assert measure_book_slopes(books_of((0, bids, asks)), None).depths[0] == 1_000_130
+
+
+def test_intercept_of_an_even_book_is_half_a_tick_above_its_mid() -> None:
+    # Whole levels 1..m of 5 shares cost 0.0001 (m + 1) / 2 on average, and hold 5 m.
+    found = measure_book_slopes(linear_books(50_000, 320, tick=0.0001), None)
+    assert found.depths[0] == pytest.approx(1_600)
+    assert found.intercepts[0] == pytest.approx(0.00005, rel=1e-9)
+    assert found.both[0] == pytest.approx(1 / (2 * 50_000), rel=1e-9)
+
+
+def test_book_of_one_price_costs_the_half_spread_at_any_size() -> None:
+    found = measure_book_slopes(books_of((0, [(0.333, 70)], [(0.347, 30)])), 0.001)
+    assert found.depths[0] == 30
+    np.testing.assert_allclose(found.costs[0], 0.007, rtol=1e-12)
+    assert found.intercepts[0] == pytest.approx(0.007, rel=1e-12)
+
+
 def test_slope_of_a_linear_book_is_half_over_density() -> None:
     found = measure_book_slopes(linear_books(50_000, 25), 0.01)
     assert found.both[0] == pytest.approx(1 / (2 * 50_000), rel=0.01)
@@ -87,11 +121,15 @@ def test_ladders_of_different_length_are_padded_harmlessly() -> None:
 
 def test_no_displayed_size_has_no_slope() -> None:
     books = books_of((0, [(0.49, np.nan)], [(0.51, 10)]))
-    assert np.isnan(measure_book_slopes(books, 0.01).both[0])
+    found = measure_book_slopes(books, 0.01)
+    assert np.isnan([found.both[0], found.depths[0], found.intercepts[0]]).all()
+    assert np.isnan(found.costs).all()
 
 
 def test_no_books_have_no_slopes() -> None:
-    assert len(measure_book_slopes(no_order_books(), 0.01).both) == 0
+    found = measure_book_slopes(no_order_books(), 0.01)
+    assert [part.shape for part in (found.both, found.depths, found.intercepts)] == [(0,)] * 3
+    assert found.costs.shape == (0, 6)
 
 
 def test_tick_is_the_smallest_step_between_prices() -> None:
