@@ -41,6 +41,12 @@ def leave(recording: Recording, rng: np.random.Generator) -> Recording:  # noqa:
     return recording
 
 
+def stamp_whole_seconds(recording: Recording, rng: np.random.Generator) -> Recording:  # noqa: ARG001
+    """Trades carry the second they were stamped in, as block times and polled tapes do."""
+    seconds = recording.trades.times // US_PER_S * US_PER_S
+    return replace(recording, trades=replace(recording.trades, times=seconds))
+
+
 def add_jump(recording: Recording, rng: np.random.Generator) -> Recording:
     """From a random moment on all prices stand 3 sigma higher or lower.
 

@@ -26,6 +26,7 @@ from benchmarks._recovery_changes import (
     lose_the_other_token,
     repeat_every_trade,
     report_half_on_the_other_token,
+    stamp_whole_seconds,
 )
 from tributary_pipelines.analytics.simulation.synthetic_market import SyntheticMarket, generate_tape
 from tributary_pipelines.analytics.simulation.synthetic_options import MEAN_SIZE, SIZE_LOG_SD
@@ -120,8 +121,9 @@ REFERENCE_SCENARIOS = (
     ),
     Scenario(
         "late",
-        "30 d, 20 trades/h, stamps late by 0 to 5 s",
+        "30 d, 20 trades/h, stamps late by 0 to 5 s, whole seconds",
         {"stamp_delay_s": 5},
+        change=stamp_whole_seconds,
         reference=((0.1, 2.3, 4.4), (0.5, 2.8, 5.1), (1.0, 2.7, 5.0), (5.6, 6.9, 13), (-3.6, 6.2, 11)),
         reference_coverage=(0.95, 0.95, 0.87, 0.76),
     ),

@@ -22,12 +22,15 @@ from tributary_pipelines.core.units import SECONDS_PER_DAY
 #: Spacing of the grid of mids, s.
 GRID_S = 10
 
-#: Lags at which squared moves are summed, s; six times each lag up to 2 h is there as well.
-LAG_LADDER_S = (300, 450, 600, 900, 1_200, 1_800, 2_700, 3_600, 5_400, 7_200, 10_800, 16_200, 21_600, 32_400, 43_200)
-
 SHORTEST_SHORT_S = 300.0
 SHORTEST_LONG_S = 3_600.0
-LONG_TO_SHORT = 6
+LONG_TO_SHORT = 3
+
+#: Lags at which squared moves are summed, s, from 5 min to 11.7 h: eight for each factor of three, so that three times
+#: a lag up to 3.9 h is there as well (to the 10 s of the grid), and the shortest K itself. A coarser ladder would round
+#: K up further, and the error of sigma grows with the root of K.
+LAG_LADDER_S = tuple(sorted({round(30 * LONG_TO_SHORT ** (i / 8)) * 10 for i in range(37)} | {round(SHORTEST_LONG_S)}))
+_ROUNDING = 0.99
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,7 +60,7 @@ class TwoScaleVolatility:
 
 
 def price_scale(prices: Float64Array1D, price_min: float | None, price_max: float | None) -> Float64Array1D:
-    """Return (p - a)(b - p)/(b - a) for declared bounds, else 1, (n,); NaN where the price is.
+    """Return (p - a)(b - p)/(b - a) for declared bounds, else 1, (n,); NaN where the price is, or breaks the bounds.
 
     Examples
     --------
@@ -66,13 +69,14 @@ def price_scale(prices: Float64Array1D, price_min: float | None, price_max: floa
     """
     if price_min is None or price_max is None:
         return np.where(np.isnan(prices), np.nan, 1.0)
-    return (prices - price_min) * (price_max - prices) / (price_max - price_min)
+    is_inside = (prices >= price_min) & (prices <= price_max)
+    return np.where(is_inside, (prices - price_min) * (price_max - prices) / (price_max - price_min), np.nan)
 
 
 def lag_pair(required_short_s: float) -> tuple[int, int] | None:
     """Return the positions in the ladder of J and K for the least J that is allowed; None when K exceeds 12 h.
 
-    J is the first lag of the ladder at or above the requirement, K the first at or above max(1 h, 6 J).
+    J is the first lag of the ladder at or above the requirement, K the first at or above max(1 h, 3 J).
 
     Examples
     --------
@@ -82,7 +86,7 @@ def lag_pair(required_short_s: float) -> tuple[int, int] | None:
     short = int(np.searchsorted(LAG_LADDER_S, required_short_s))
     if short == len(LAG_LADDER_S):
         return None
-    long = int(np.searchsorted(LAG_LADDER_S, max(SHORTEST_LONG_S, LONG_TO_SHORT * LAG_LADDER_S[short])))
+    long = int(np.searchsorted(LAG_LADDER_S, max(SHORTEST_LONG_S, _ROUNDING * LONG_TO_SHORT * LAG_LADDER_S[short])))
     return None if long == len(LAG_LADDER_S) else (short, long)
 
 
@@ -147,7 +151,7 @@ def two_scale_volatility(
 ) -> TwoScaleVolatility:
     """Measure sigma at the shortest lags the noise allows.
 
-    J >= max(5 min, 5 half-lives, tick^2 / (6 sigma^2)) and K >= max(1 h, 6 J), from the ladder. The tick rule needs
+    J >= max(5 min, 5 half-lives, tick^2 / (6 sigma^2)) and K >= max(1 h, 3 J), from the ladder. The tick rule needs
     sigma itself: J starts at the least the other rules allow and rises until sigma at J agrees.
 
     Parameters

@@ -16,7 +16,11 @@ from tributary_pipelines.core.frames import OrderBooks, Trades
 
 DAY_US = 86_400_000_000
 BLOCK_US = DAY_US // 12
-LAGS_S = (300, 450, 600, 900, 1_200, 1_800, 2_700, 3_600, 5_400, 7_200, 10_800, 16_200, 21_600, 32_400, 43_200)
+LAGS_S = (
+    300, 340, 390, 450, 520, 600, 680, 780, 900, 1_030, 1_180, 1_360, 1_560, 1_790, 2_050, 2_350, 2_700, 3_100,
+    3_550, 3_600, 4_080, 4_680, 5_360, 6_150, 7_060, 8_100, 9_290, 10_660, 12_230, 14_030, 16_090, 18_460, 21_180,
+    24_300, 27_880, 31_980, 36_690, 42_090,
+)  # fmt: skip
 GROUPS = ((0, 0), (1, 1), (2, 2), (3, 3), (4, 4), (5, 6), (7, 10), (11, 14), (15, 20), (21, 29), (30, 44), (45, 59))
 GROUPS += ((60, 89), (90, 119), (120, 179))
 WIDE_GROUPS = ((0, 0), (1, 1), (2, 2), (3, 3), (4, 5), (6, 8), (9, 11), (12, 17), (18, 23), (24, 35))
@@ -99,14 +103,16 @@ def _spread(times, usable, books, reach, n_days) -> dict:
 
 def _moves(grid, n_days) -> dict:
     total = {name: np.zeros((n_days * 12, len(LAGS_S))) for name in ("move_sq", "n_moves", "move_scale_sq")}
+    block = np.arange(len(grid)) // 720
     for column, lag_s in enumerate(LAGS_S):
         n = lag_s // 10
-        for day in range(n_days):
-            for k in range(day * 8_640, (day + 1) * 8_640 - n):
-                if grid[k] == grid[k] and grid[k + n] == grid[k + n]:
-                    total["move_sq"][k // 720, column] += (grid[k + n] - grid[k]) ** 2
-                    total["n_moves"][k // 720, column] += 1
-                    total["move_scale_sq"][k // 720, column] += (grid[k] * (1 - grid[k])) ** 2
+        move = np.append(grid[n:] - grid[:-n], np.full(n, np.nan))
+        is_row = (np.arange(len(grid)) % 8_640 < 8_640 - n) & ~np.isnan(move)
+        for i in range(n_days * 12):
+            mine = is_row & (block == i)
+            total["move_sq"][i, column] = np.sum(move[mine] ** 2)
+            total["n_moves"][i, column] = np.sum(mine)
+            total["move_scale_sq"][i, column] = np.sum((grid[mine] * (1 - grid[mine])) ** 2)
     return total
 
 

@@ -67,7 +67,7 @@ def test_kappa_mismatch(short_tape, deeper: float, is_flagged: bool) -> None:
     )
 
 
-@pytest.mark.parametrize(("tick", "is_flagged", "lag_s"), [(0.001, False, 450), (0.01, True, 2_700)])
+@pytest.mark.parametrize(("tick", "is_flagged", "lag_s"), [(0.001, False, 340), (0.01, True, 2_050)])
 def test_tick_bound(tick: float, is_flagged: bool, lag_s: float) -> None:
     found = calibrate_days(days_like_the_short_ones(tick=tick), SHORT_DAYS, market=market_of(tick_size=tick))
     assert ("tick_bound" in found.flags) == is_flagged

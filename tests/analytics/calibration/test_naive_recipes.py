@@ -55,7 +55,7 @@ def test_five_minutes_are_too_short_for_a_coarse_tick(case) -> None:
     coarse = case("coarse")
     assert naive.sigma_of_two_scales(*coarse.mids) > 1.03 * coarse.truth["sigma"]
     assert coarse.ratio("sigma") == pytest.approx(1, abs=0.08)
-    assert (coarse.found.lag_short_s, coarse.found.lag_long_s) == (1_800, 10_800)
+    assert (coarse.found.lag_short_s, coarse.found.lag_long_s) == (1_560, 4_680)
 
 
 def test_two_fixed_scales_are_right_where_the_tick_is_fine(case) -> None:

@@ -55,10 +55,10 @@ def test_a_month_has_narrow_intervals_around_the_truth(month) -> None:
 
 @pytest.mark.parametrize("name", ["sigma", "gamma", "book_slope"])
 def test_intervals_widen_with_less_data(month, name: str) -> None:
-    widths = [width(calibrate_days(month[-n:], MONTH), name) for n in (30, 7, 1)]
+    widths = [width(calibrate_days(month[-n:], MONTH), name) for n in (30, 7, 3)]
     assert widths == sorted(widths)
-    # Thirty times the data is about five times the precision; the bands allow for the noise of the widths.
-    assert 2.5 < widths[2] / widths[0] < 12
+    # Ten times the data is about three times the precision; the bands allow for the noise of the widths.
+    assert 2 < widths[2] / widths[0] < 8
 
 
 @pytest.mark.parametrize(("half_life_days", "weights"), [(None, [1, 1, 1]), (2.0, [2**-1.5, 2**-0.5, 1])])
@@ -105,13 +105,11 @@ def test_change_of_regime_shows_sooner_with_weights() -> None:
 @pytest.mark.parametrize("name", ["sigma", "gamma", "book_slope"])
 def test_weights_widen_the_interval_as_a_shorter_window_does(month, name: str) -> None:
     equal = calibrate_days(month, MONTH)
-    # (1 + q)/(1 - q) days tell as much, with q the daily factor: 2.9 days, and little more than one.
-    for half_life_days, n_days in ((1.0, 3), (0.2, 1)):
-        weighted = calibrate_days(month, MONTH, half_life_days=half_life_days)
-        alike = calibrate_days(month[-n_days:], MONTH)
-        assert weighted.status == "ok"
-        assert width(weighted, name) > 1.5 * width(equal, name)
-        assert width(weighted, name) == pytest.approx(width(alike, name), rel=0.3)
+    # (1 + q)/(1 - q) days tell as much, with q the daily factor: 2.9 days.
+    weighted, alike = calibrate_days(month, MONTH, half_life_days=1.0), calibrate_days(month[-3:], MONTH)
+    assert weighted.status == "ok"
+    assert width(weighted, name) > 1.5 * width(equal, name)
+    assert width(weighted, name) == pytest.approx(width(alike, name), rel=0.5)
 
 
 def test_equal_weights_and_nearly_equal_ones_agree(month) -> None:

@@ -27,6 +27,8 @@ from tributary_pipelines.core.models import Market
 from tributary_pipelines.core.units import SECONDS_PER_DAY
 
 SHALLOW_SPAN_TICKS = 12.0
+#: Books stay alike for hours: shorter stretches of them are no independent evidence of b and epsilon, s.
+BOOK_MEMORY_S = 21_600.0
 #: Slicing interval at which eta~ is stated, s.
 CHILD_INTERVAL_S = 60.0
 #: Transient impact seen by the profile and by the book may differ this much, relative to the book's.
@@ -156,7 +158,9 @@ def _find_epsilon(found: Findings, window: WindowStatistics, market: Market) -> 
     if fee is None or not window.total("spread_s") > 0:
         found.refuse("epsilon", _no_book(window))
         return
-    half_spread = window.resampling().ratio(window.blocks("spread_time"), window.blocks("spread_s"))
+    half_spread = window.resampling(longest_s=BOOK_MEMORY_S).ratio(
+        window.blocks("spread_time"), window.blocks("spread_s")
+    )
     if not isfinite(half_spread.value + fee):
         found.refuse("epsilon", "the quoted spreads are too large to sum")
         return
@@ -172,7 +176,8 @@ def _find_book_slope(found: Findings, window: WindowStatistics, eta_interval_s: 
     }
     found.diagnostics |= means | {"span_ticks": span}
     found.flag("book_shallow", when=span is not None and span < SHALLOW_SPAN_TICKS)
-    slope = window.resampling().ratio(window.blocks("slope_sum"), window.blocks("n_slopes")) if n else None
+    books = window.resampling(longest_s=BOOK_MEMORY_S)
+    slope = books.ratio(window.blocks("slope_sum"), window.blocks("n_slopes")) if n else None
     if slope is not None and isfinite(slope.value) and slope.value > 0:
         found.values["book_slope"] = slope
         found.values["eta"] = slope.scaled(eta_interval_s / SECONDS_PER_DAY)
