@@ -117,7 +117,6 @@ def test_a_window_is_calibrated_from_statistics_of_the_settings_in_force_alone(o
     end = LAST + timedelta(days=1)
     days_read(own_desk, end)
     other = AnalyticsSettings(calibration=CalibrationSettings(stamp_guard=5.0))
-    ensure_statistics(own_desk.store, other, own_desk.subject, FIRST, end)
     (combined,) = calibrate_windows(own_desk.store, other, own_desk.subject, days=[LAST])
     assert_same(combined, calibrate_market(own_desk.store, other, own_desk.subject, as_of=end))
     assert combined.n_days == 4

@@ -5,6 +5,7 @@ identify is borrowed from its venue's pool (flows/pooling.py) after the market's
 """
 
 from collections.abc import Callable, Sequence
+from dataclasses import replace
 from datetime import UTC, date, datetime, timedelta
 
 import pandas as pd
@@ -17,7 +18,7 @@ from tributary_pipelines.core.result_frames import ALMGREN_CHRISS_PARAMETERS
 from tributary_pipelines.core.settings import AnalyticsSettings
 from tributary_pipelines.core.units import day_start
 from tributary_pipelines.flows.pooling import VenuePools
-from tributary_pipelines.flows.statistics import complete_statistics, ensure_statistics
+from tributary_pipelines.flows.statistics import complete_statistics, ensure_statistics, leaves_complement_apart
 from tributary_pipelines.flows.subjects import Subject
 from tributary_pipelines.storage.base import MarketStore, ResultDay
 
@@ -39,7 +40,7 @@ def calibrate_market(
     """
     lookback = lookback_days or settings.calibration.default_lookback_days
     days = ensure_statistics(store, settings, subject, as_of - timedelta(days=lookback), as_of, progress=progress)
-    parameters = _calibrate(settings, subject.market, days, as_of, lookback)
+    parameters = _calibrate(settings, subject, days, as_of, lookback)
     parameters = VenuePools(store, store.reader.markets()).lend(subject.market, [parameters])[0]
     store_parameters(store, [parameters])
     return parameters
@@ -65,7 +66,7 @@ def calibrate_windows(
     for day in days:
         as_of = day + _ONE_DAY
         own = [one for one in known if as_of - timedelta(days=lookback) <= one.day < as_of]
-        found.append(_calibrate(settings, subject.market, own, as_of, lookback))
+        found.append(_calibrate(settings, subject, own, as_of, lookback))
     return found
 
 
@@ -76,18 +77,22 @@ def stored_windows(store: MarketStore, market: Market, days: Sequence[date]) -> 
 
 
 def _calibrate(
-    settings: AnalyticsSettings, market: Market, days: Sequence[ImpactStatistics], as_of: date, lookback: int
+    settings: AnalyticsSettings, subject: Subject, days: Sequence[ImpactStatistics], as_of: date, lookback: int
 ) -> AlmgrenChrissParameters:
     chosen = settings.calibration
-    return calibrate(
+    found = calibrate(
         days,
-        market=market,
+        market=subject.market,
         window_start=day_start(as_of - timedelta(days=lookback)),
         window_end=day_start(as_of),
         gates=CalibrationGates(chosen.min_trades_required, chosen.min_days, chosen.min_coverage),
         eta_interval_s=chosen.eta_interval,
         half_life_days=chosen.weight_half_life_days,
     )
+    if any(leaves_complement_apart(member) for member in subject.members):
+        # What flow of one token alone explains is a part of what the market's flow does.
+        return replace(found, flags=(*found.flags, "complement_apart"))
+    return found
 
 
 def store_parameters(store: MarketStore, found: Sequence[AlmgrenChrissParameters]) -> None:

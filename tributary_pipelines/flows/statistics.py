@@ -25,6 +25,7 @@ from tributary_pipelines.flows.subjects import Subject
 from tributary_pipelines.storage.base import DayFingerprint, MarketStore, ResultDay
 
 _ONE_DAY = timedelta(days=1)
+_MARK_LENGTH = 8
 
 
 def fingerprint_of(*inputs: object) -> str:
@@ -68,13 +69,19 @@ def complete_statistics(
 ) -> list[ImpactStatistics]:
     """Return the statistics of every day of [start, end) that holds data; only days without a stored row are looked at.
 
-    What is stored is taken as it is: reading a window's raw data again to find that nothing changed would cost more
-    than everything else in a recalibration. Changed days are found where they are computed (``ensure_statistics``).
+    A row that the present code made with the present settings is taken as it is: reading a window's raw data again to
+    find that nothing changed would cost more than everything else in a recalibration. Changed days are found where they
+    are computed (``ensure_statistics``).
     """
-    known = stored_statistics(store, subject.market, start, end)
-    for first, last in _gaps([day.day for day in known], start, end):
-        known += ensure_statistics(store, settings, subject, first, last)
-    return sorted(known, key=lambda day: day.timestamp)
+    stored = stored_statistics(store, subject.market, start, end)
+    known = [day for day in stored if day.data_fingerprint.startswith(_settings_mark(settings))]
+    fresh = [
+        _compute(store, settings, subject, day, held)
+        for gap in list(_gaps([day.day for day in known], start, end))
+        for day, held in _held_days(store, subject, *gap)
+    ]
+    store_statistics(store, fresh)
+    return sorted([*known, *fresh], key=lambda day: day.timestamp)
 
 
 def _gaps(days: Sequence[date], start: date, end: date) -> Iterator[tuple[date, date]]:
@@ -100,33 +107,43 @@ def store_statistics(store: MarketStore, days: Sequence[ImpactStatistics]) -> No
     store.results.replace_days(IMPACT_STATISTICS, [ResultDay(d.market_id, d.token_id, d.day) for d in days], rows)
 
 
-#: What the raw tables hold of a member's own token and of its complement on one day.
-_Held = dict[Market, list[DayFingerprint]]
+#: What the raw tables hold of each member on one day, by token: its own and its complement.
+_Held = dict[Market, dict[str, DayFingerprint]]
 
 
 def _held_days(store: MarketStore, subject: Subject, start: date, end: date) -> list[tuple[date, _Held]]:
     """Return the days that hold data of any member, ascending, with the fingerprints of the members that do."""
     by_day: dict[date, _Held] = {}
+    is_series = subject.market.token_id == SERIES_TOKEN
     for member in subject.members:
-        if not _was_open(member, start, end):
+        # What is declared may be wrong: one market alone is asked for its data all the same.
+        if is_series and _is_over(member, start):
             continue
         for token_id in _tokens(member):
             for held in store.reader.fingerprints(member.market_id, token_id, day_start(start), day_start(end)):
-                by_day.setdefault(held.day, {}).setdefault(member, []).append(held)
+                by_day.setdefault(held.day, {}).setdefault(member, {})[token_id] = held
     return sorted(by_day.items(), key=lambda item: item[0])
 
 
-def _was_open(member: Market, start: date, end: date) -> bool:
-    """Whether a member of a series may have data in [start, end), a day's grace after its resolution."""
-    resolved = member.resolves_at is not None and member.resolves_at + _ONE_DAY < day_start(start)
-    return not resolved and (member.valid_from is None or member.valid_from < day_start(end))
+def _is_over(member: Market, start: date) -> bool:
+    """Whether a member of a series resolved more than a day before, so that it is not asked for data any more.
+
+    When it began is not known: ``valid_from`` tells since when its properties hold, and they change in its life.
+    """
+    return member.resolves_at is not None and member.resolves_at + _ONE_DAY < day_start(start)
 
 
 def _tokens(market: Market) -> list[str]:
     """Return the token and, where prices can be put on its scale, the complement."""
     other = market.complement_token_id
-    can_merge = other is not None and other != market.token_id and market.price_min is not None
-    return [market.token_id, other] if can_merge and other is not None else [market.token_id]
+    if other is None or other == market.token_id or market.price_min is None:
+        return [market.token_id]
+    return [market.token_id, other]
+
+
+def leaves_complement_apart(market: Market) -> bool:
+    """Whether a market names a complement whose trades are not counted, as its price bounds are not declared."""
+    return market.complement_token_id not in (None, market.token_id) and market.price_min is None
 
 
 def _compute(
@@ -174,12 +191,17 @@ def _read_day(store: MarketStore, market: Market, start: datetime) -> tuple[Trad
 
 
 def _inputs_fingerprint(settings: AnalyticsSettings, day: date, held: _Held) -> str:
-    grids = (settings.calibration.stamp_guard, settings.simulation.staleness_limit)
+    """Return the fingerprint of a day's inputs; it begins with the mark of the settings."""
     parts = [
         (
-            [one.digest for one in fingerprints],
+            {token_id: one.digest for token_id, one in fingerprints.items()},
             (member.market_id, member.token_id, member.tick_size, member.lot_size, member.price_min, member.price_max),
         )
         for member, fingerprints in sorted(held.items(), key=lambda item: item[0].market_id)
     ]
-    return fingerprint_of(day, parts, *grids)
+    return _settings_mark(settings) + fingerprint_of(day, parts)[_MARK_LENGTH:]
+
+
+def _settings_mark(settings: AnalyticsSettings) -> str:
+    """Return what distinguishes rows of other settings without reading their raw data."""
+    return fingerprint_of(settings.calibration.stamp_guard, settings.simulation.staleness_limit)[:_MARK_LENGTH]

@@ -7,11 +7,13 @@ are added after they were made, so that nothing is compared across two markets.
 
 from collections.abc import Sequence
 from dataclasses import fields
+from math import isfinite, sqrt
 from typing import Any
 
 import numpy as np
 
 from tributary_pipelines.analytics.calibration.impact_statistics import SHAPES, ImpactStatistics
+from tributary_pipelines.analytics.calibration.resampling import BLOCKS_PER_DAY
 from tributary_pipelines.analytics.volatility_measures import combine_measures
 from tributary_pipelines.core.errors import CalibrationError
 from tributary_pipelines.core.units import SECONDS_PER_DAY
@@ -20,6 +22,7 @@ from tributary_pipelines.core.units import SECONDS_PER_DAY
 SERIES_TOKEN = "*"  # noqa: S105
 
 _COUNTS = tuple(field.name for field in fields(ImpactStatistics) if field.name.startswith("n_"))
+_BLOCK_S = SECONDS_PER_DAY / BLOCKS_PER_DAY
 _OF_CURVES = frozenset({"cost_buy_sum", "cost_sell_sum", "n_cost_buy", "n_cost_sell"})
 
 
@@ -40,8 +43,11 @@ def add_statistics(
     Returns
     -------
     ImpactStatistics
-        Price bounds are kept where all markets declare the same, else they are None. Covered time counts once where
-        markets are open at the same time beyond a whole day. The last mid is that of the market that began last.
+        Price bounds are kept where all markets declare the same, else they are None. Of each 2 h block no more than
+        its length counts as covered, where markets are open at the same time. With bounds the last mid is the typical
+        price, at which sigma and a fee are those of the day as a whole (the upper one, where fees are higher): the
+        last mid of a market that ended near a bound says nothing of the next market. Without, it is that of the market
+        that began last.
 
     Raises
     ------
@@ -56,22 +62,23 @@ def add_statistics(
     newest = ordered[-1]
     bounds = {(part.price_min, part.price_max) for part in parts}
     price_min, price_max = bounds.pop() if len(bounds) == 1 else (None, None)
+    arrays = _added_arrays(parts, newest.cost_unit)
     values: dict[str, Any] = {
         "timestamp": newest.timestamp,
         "market_id": series_id,
         "token_id": SERIES_TOKEN,
         "first_snapshot_s": min((p.first_snapshot_s for p in parts if p.first_snapshot_s is not None), default=None),
-        "covered_s": min(sum(part.covered_s for part in parts), float(SECONDS_PER_DAY)),
+        "covered_s": float(np.minimum(arrays["spread_s"], _BLOCK_S).sum()),
         "price_min": price_min,
         "price_max": price_max,
         "cost_unit": newest.cost_unit,
         "tick_size": min((part.tick_size for part in parts if part.tick_size is not None), default=None),
-        "last_mid": next((part.last_mid for part in reversed(ordered) if part.last_mid is not None), None),
+        "last_mid": _typical_price(arrays, price_min, price_max) if price_min is not None else _last_mid(ordered),
         "code_version": newest.code_version,
         "data_fingerprint": data_fingerprint,
         **{name: sum(getattr(part, name) for part in parts) for name in _COUNTS if name not in SHAPES},
     }
-    return ImpactStatistics(**values, **_added_arrays(parts, newest.cost_unit))
+    return ImpactStatistics(**values, **arrays)
 
 
 def _added_arrays(parts: Sequence[ImpactStatistics], cost_unit: float) -> dict[str, Any]:
@@ -81,6 +88,22 @@ def _added_arrays(parts: Sequence[ImpactStatistics], cost_unit: float) -> dict[s
         for name in SHAPES
     }
     return added | {"volatility_measures": combine_measures(np.array([part.volatility_measures for part in parts]))}
+
+
+def _typical_price(arrays: dict[str, Any], price_min: float | None, price_max: float | None) -> float | None:
+    """Return the price p at which (p - a)(b - p)/(b - a) is its root mean square over the day; None without a move."""
+    n_moves = float(arrays["n_moves"][:, 0].sum())
+    if price_min is None or price_max is None or not n_moves:
+        return None
+    width = price_max - price_min
+    scale = sqrt(float(arrays["move_scale_sq"][:, 0].sum()) / n_moves)
+    if not isfinite(scale):
+        return None
+    return (price_min + price_max) / 2 + width / 2 * sqrt(max(1 - 4 * scale / width, 0.0))
+
+
+def _last_mid(ordered: Sequence[ImpactStatistics]) -> float | None:
+    return next((part.last_mid for part in reversed(ordered) if part.last_mid is not None), None)
 
 
 def _described(parts: Sequence[ImpactStatistics]) -> str:

@@ -109,11 +109,13 @@ def borrow_gamma(found: AlmgrenChrissParameters, pool: Pool) -> AlmgrenChrissPar
     gamma = exp((own_weight * own_log + pool_weight * (pool.mean + scale)) / total)
     reach = student_t(len(pool.markets) - 1) / sqrt(total)
     share = pool_weight / total
+    fingerprint = sha256(f"{found.data_fingerprint} {pool.fingerprint}".encode()).hexdigest()
     told = f"{len(pool.markets)} markets of {pool.venue} lend {share:.0%} of it ({', '.join(pool.markets[:5])}"
     told += ", ...)" if len(pool.markets) > 5 else ")"
     if gamma >= 2 * slope:
         reason = f"gamma: {told}, and {gamma:.3g} P/share is not below twice the book slope {slope:.3g}"
-        return replace(found, reasons=(*found.reasons, reason), flags=tuple({*found.flags, "gamma_ge_2b"}))
+        flags = tuple(dict.fromkeys((*found.flags, "gamma_ge_2b")))
+        return replace(found, reasons=(*found.reasons, reason), flags=flags, data_fingerprint=fingerprint)
     unit = found.estimates["gamma"].unit
     lent = Estimate(gamma, unit, gamma * exp(-reach), gamma * exp(reach), "pooled")
     return replace(
@@ -124,5 +126,5 @@ def borrow_gamma(found: AlmgrenChrissParameters, pool: Pool) -> AlmgrenChrissPar
         kappa_book=2 * slope - gamma,
         pool_weight=share,
         pool_markets=pool.markets,
-        data_fingerprint=sha256(f"{found.data_fingerprint} {pool.fingerprint}".encode()).hexdigest(),
+        data_fingerprint=fingerprint,
     )
