@@ -1,7 +1,7 @@
 """The asset checks: one for each instrument and stage, and one for each raw table.
 
 Each reads the stored rows of the run's days (the last 30 days when it is started by hand) and lists every violated
-condition of conditions.py. An error condition fails as ERROR, anything else as WARN.
+condition of conditions/. An error condition fails as ERROR, anything else as WARN.
 """
 
 from collections.abc import Callable, Iterator, Sequence
@@ -19,6 +19,7 @@ from tributary_pipelines.core.settings import Instrument
 from tributary_pipelines.core.units import PARAMETER_UNITS, SECONDS_PER_DAY, day_start, parse_duration
 from tributary_pipelines.defs import conditions
 from tributary_pipelines.defs.conditions import Violations
+from tributary_pipelines.defs.conditions.drift import TRAILING_DAYS
 from tributary_pipelines.defs.metadata import to_metadata
 from tributary_pipelines.defs.resources import MarketStoreResource
 from tributary_pipelines.defs.stages import (
@@ -32,7 +33,6 @@ from tributary_pipelines.defs.stages import (
 )
 from tributary_pipelines.defs.steps import StageEvent, StageRun, markets_of, retried, subject_of_instrument
 
-_TRAILING_DAYS = 60
 #: How far back each day's check looks for trades that came late.
 _LATE_DAYS = 7
 _PAGE = 500
@@ -80,7 +80,7 @@ def _statistics(of: Subject) -> Violations:
 
 
 def _parameters(of: Subject) -> Violations:
-    trailing = of.rows(result_frames.ALMGREN_CHRISS_PARAMETERS, days_before=_TRAILING_DAYS)
+    trailing = of.rows(result_frames.ALMGREN_CHRISS_PARAMETERS, days_before=TRAILING_DAYS)
     rows = trailing[trailing["timestamp"] >= of.window[0]]
     found = conditions.check_parameters(rows, trailing)
     shown = shown_parameters(of.run.context.instance, of.key, of.run.days)
