@@ -48,21 +48,21 @@ def test_the_history_has_its_numbers_whole() -> None:
     lines = shown_by("analytics", "history", "--market", "toy")
     assert max(map(len, lines)) <= 80
     for row in rows:
-        found = {name: one["value"] for name, one in row["parameters"].items() if name != "resilience_rate"}
-        values = [number(value, digits=4) for value in found.values()]
-        assert_whole(lines, [row["usable_from"][:10], row["status"], str(row["n_trades"]), *values])
-    assert "resilience" not in " ".join(lines)
+        cells = [row["usable_from"][:10], row["status"]]
+        for name in ("sigma", "gamma", "epsilon", "book_slope", "resilience_rate"):
+            value, low, high = (row["parameters"][name][end] for end in ("value", "ci_low", "ci_high"))
+            reach = None if value is None else f"±{(high - low) / 2 / value:.0%}"
+            cells.append("-" if value is None else number(value, digits=3) + reach.replace("±0%", ""))
+        assert_whole(lines, cells)
 
 
 @pytest.mark.usefixtures("stocked")
-def test_the_calibration_has_its_numbers_whole_and_no_empty_column() -> None:
+def test_the_calibration_has_its_numbers_whole() -> None:
     plain = answer_of(call("analytics", "calibrate", "--market", "toy", "--json"))
     lines = shown_by("analytics", "calibrate", "--market", "toy")
     for name, one in plain["parameters"].items():
-        said = "not estimated yet" if name == "resilience_rate" else one["source"]
-        assert_whole(lines, [name, number(one["value"]), one["unit"], said])
-    assert "95 %" not in " ".join(lines)
-    assert not any(line.startswith("refused") for line in lines)
+        ends = [number(one[end]) for end in ("ci_low", "ci_high")]
+        assert_whole(lines, [name, number(one["value"]), one["unit"], *ends, one["source"]])
 
 
 @pytest.mark.usefixtures("stocked")

@@ -1,18 +1,24 @@
-"""The group ``tributary analytics``: calibrate and history."""
+"""The group ``tributary analytics``: calibrate and history.
+
+People get tables and a trader's words (reports/plain_words.py), programs the answers of the contract; nothing is
+computed here.
+"""
 
 from datetime import UTC, date, datetime
+from itertools import chain
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import click
 
 from tributary_pipelines.cli.options import DAY, FILE, Command, Group, invocation, json_option, market_options
-from tributary_pipelines.cli.output import answer, note, print_table, progress
+from tributary_pipelines.cli.output import answer, days_of, note, number, print_table, progress
 
 if TYPE_CHECKING:
     from rich.console import Console
 
-    from tributary_pipelines.analytics.optimization.parameters import AlmgrenChrissParameters, Estimate
+    from tributary_pipelines.analytics.optimization.calibrated import AlmgrenChrissParameters, Estimate
+    from tributary_pipelines.core.models import Market
 
 analytics = Group(
     "analytics",
@@ -70,34 +76,36 @@ def calibrate(market: str, token: str | None, lookback: int | None, as_of: date 
                 lookback_days=lookback,
                 progress=lambda day: step(day.isoformat()),
             )
-    answer(found.to_answer(), lambda to: _print_parameters(to, found))
+    answer(found.to_answer(), lambda to: _print_parameters(to, found, chosen.market))
 
 
-def _print_parameters(to: "Console", found: "AlmgrenChrissParameters") -> None:
+def _print_parameters(to: "Console", found: "AlmgrenChrissParameters", market: "Market") -> None:
     window = f"{found.window_start:%Y-%m-%d} to {found.window_end:%Y-%m-%d}"
-    has_interval = any(one.ci_low is not None for one in found.estimates.values())
-    interval = ["95 % low", "95 % high"] if has_interval else []
-    coverage = "-" if found.coverage is None else f"{found.coverage:.1%}"
     print_table(
         to,
-        f"{found.market_id}: {found.status}, window {window}, {found.n_trades} trades, coverage {coverage}",
-        ["parameter", "value", "unit", *interval, "source"],
-        [
-            [name, one.value, one.unit, *([one.ci_low, one.ci_high] if interval else []), _source(name, one)]
-            for name, one in found.estimates.items()
-        ],
+        f"{found.market_id}: {found.status}, window {window}, {found.n_trades} trades, coverage {found.coverage:.1%}",
+        ["parameter", "value", "unit", "95 % low", "95 % high", "source"],
+        [[name, one.value, one.unit, one.ci_low, one.ci_high, one.source] for name, one in found.estimates.items()],
     )
-    for reason in found.reasons:
-        # What no version estimates yet refuses nothing.
-        is_refusal = found.status == "refused" and not reason.startswith("resilience_rate")
-        to.print(f"{'refused' if is_refusal else 'note'}: {reason}", markup=False)
-    if found.flags:
-        to.print(f"flags: {', '.join(found.flags)}", markup=False)
+    _print_words(to, found, market)
 
 
-def _source(name: str, estimate: "Estimate") -> str:
-    is_later = name == "resilience_rate" and estimate.value is None
-    return "not estimated yet" if is_later else estimate.source
+def _print_words(to: "Console", found: "AlmgrenChrissParameters", market: "Market") -> None:
+    """Say what each parameter means, why others are missing, what to beware of and what would help."""
+    from tributary_pipelines.reports.plain_words import describe, flag_lines, missing, unexplained, window_reasons
+    from tributary_pipelines.reports.warning_words import advice
+
+    sentences = describe(found, market) | missing(found)
+    unsaid = unexplained(found)
+    groups = (
+        [f"{'refused' if found.status == 'refused' else 'note'}: {reason}" for reason in window_reasons(found)],
+        [f"not known for that reason: {', '.join(unsaid)}"] if unsaid else [],
+        [f"{name}: {sentences[name]}" for name in found.estimates if name in sentences],
+        [f"flag {line}" for line in flag_lines(found)],
+        [f"what helps: {step}" for step in advice(found.reasons, found.flags)],
+    )
+    for line in chain.from_iterable(groups):
+        to.print(line, markup=False)
 
 
 @click.command("history", cls=Command, epilog=_HISTORY_EXAMPLES)
@@ -127,7 +135,7 @@ def history(market: str, token: str | None, days: int, plot: Path | None) -> Non
 
 def _draw_history(rows: list["AlmgrenChrissParameters"], market_id: str, plot: Path) -> None:
     from tributary_pipelines.core.errors import DataError
-    from tributary_pipelines.reports.plots import parameter_history
+    from tributary_pipelines.reports.history_plot import parameter_history
 
     if not rows:
         raise DataError(
@@ -139,14 +147,32 @@ def _draw_history(rows: list["AlmgrenChrissParameters"], market_id: str, plot: P
 
 
 def _print_history(to: "Console", market_id: str, rows: list["AlmgrenChrissParameters"]) -> None:
-    names = [name for name in (rows[-1].estimates if rows else ()) if any(row.value(name) is not None for row in rows)]
+    known = [name for name in (rows[-1].estimates if rows else ()) if any(row.value(name) is not None for row in rows)]
+    # eta is book_slope times the slicing interval: a column of it would say nothing new.
+    names = [name for name in known if name != "eta"]
     print_table(
         to,
-        f"{market_id}: parameters by day",
-        ["usable from", "status", "trades", *(name.replace("_", " ") for name in names)],
+        f"{market_id}: parameters by day, with half the width of their 95 % interval",
+        ["usable from", "status", *(name.replace("_", " ") for name in names)],
         [
-            [f"{row.usable_from:%Y-%m-%d}", row.status, row.n_trades, *(row.value(name) for name in names)]
+            [f"{row.usable_from:%Y-%m-%d}", row.status, *(_compact(row.estimates[name]) for name in names)]
             for row in rows
         ],
-        digits=4,
     )
+    if any(one.source == "pooled" for row in rows for one in row.estimates.values()):
+        to.print("* borrowed from the venue's pool", markup=False)
+    refused = [row for row in rows if row.status == "refused"]
+    if refused:
+        days = days_of(len(refused))
+        to.print(f"refused on {days}, last on {refused[-1].usable_from:%Y-%m-%d}:", markup=False)
+        for reason in refused[-1].reasons:
+            to.print(f"  {reason}", markup=False)
+
+
+def _compact(estimate: "Estimate") -> str | None:
+    """Return an estimate as in ``0.0308±7%``, with a star when it is borrowed."""
+    value, low, high = estimate.value, estimate.ci_low, estimate.ci_high
+    if value is None:
+        return None
+    reach = "" if low is None or high is None or not value else f"±{(high - low) / 2 / abs(value):.0%}"
+    return number(value, digits=3) + reach.replace("±0%", "") + ("*" if estimate.source == "pooled" else "")
