@@ -10,9 +10,9 @@ from tributary_pipelines.analytics.optimization.parameters import AlmgrenChrissP
 from tributary_pipelines.analytics.optimization.pooling import may_borrow
 from tributary_pipelines.core.settings import Instrument, Settings
 from tributary_pipelines.core.units import SECONDS_PER_DAY
+from tributary_pipelines.defs.assets.parameter_metadata import describe_parameters
 from tributary_pipelines.defs.checks import conclude
 from tributary_pipelines.defs.metadata import over_markets
-from tributary_pipelines.defs.assets.parameter_metadata import describe_parameters
 from tributary_pipelines.defs.resources import MarketStoreResource, SettingsResource
 from tributary_pipelines.defs.stages import IMPACT_STATISTICS, PARAMETERS, instruments_by_key, stage_asset
 from tributary_pipelines.defs.steps import StageEvent, StageRun, begin, data_version, subject_of_instrument
