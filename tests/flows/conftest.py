@@ -1,4 +1,4 @@
-"""One small synthetic market in an embedded store, calibrated once and shared by the tests of the flows."""
+"""One small synthetic market in an embedded store, shared by the tests of the flows, and a way to add others."""
 
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -6,8 +6,10 @@ from datetime import date
 from pathlib import Path
 from shutil import copytree
 
+import pandas as pd
 import pytest
 
+from tributary_pipelines.core.frames import MARKETS, ORDERBOOK_SNAPSHOTS, TRADES, OrderBooks, Trades
 from tributary_pipelines.core.models import Market
 from tributary_pipelines.core.requests import SyntheticRequest
 from tributary_pipelines.core.settings import AnalyticsSettings, Settings
@@ -15,6 +17,7 @@ from tributary_pipelines.flows.market_data import find_market, synthesize
 from tributary_pipelines.flows.subjects import Subject, subject_of
 from tributary_pipelines.storage.base import MarketStore
 from tributary_pipelines.storage.open import open_store
+from tributary_pipelines.storage.rows import book_rows, trade_rows
 
 REQUEST = SyntheticRequest(
     market_id="thin",
@@ -38,6 +41,23 @@ class Desk:
     def subject(self) -> Subject:
         """The market as what is calibrated."""
         return subject_of(self.market)
+
+
+def write_entry(store: MarketStore, market: Market, stored_at: str = "2026-03-01") -> None:
+    """Write the entry of a market; a later one counts."""
+    row = {"timestamp": pd.Timestamp(stored_at, tz="UTC"), **market.model_dump()}
+    store.writer.write(MARKETS, pd.DataFrame([row])[list(MARKETS.column_names)])
+
+
+def write_market(store: MarketStore, market: Market, trades: Trades, books: OrderBooks) -> None:
+    """Write the entry, trades and snapshots of one token."""
+    write_entry(store, market)
+    for frame, rows in (
+        (TRADES, trade_rows(market, trades, id_prefix=f"{market.token_id}-")),
+        (ORDERBOOK_SNAPSHOTS, book_rows(market, books)),
+    ):
+        if len(rows):
+            store.writer.write(frame, rows)
 
 
 def open_desk(folder: Path) -> Desk:
