@@ -10,7 +10,7 @@ import pandas as pd
 import pytest
 
 from tributary_pipelines.core.errors import ValidationError
-from tributary_pipelines.defs.metadata import over_markets, to_metadata
+from tributary_pipelines.defs.metadata import image, over_markets, to_metadata
 
 HOSTILE = {
     "float64": np.float64(0.5),
@@ -41,6 +41,10 @@ def test_every_kind_is_converted() -> None:
     assert converted["day"] == "2026-03-01"
     assert converted["reasons"] == "first; second"
     assert str(converted["image"]).startswith("![](data:image/png;base64,")
+
+
+def test_a_picture_says_what_it_shows() -> None:
+    assert str(image(b"x", "cost [P]\nby size").value) == "![cost (P) by size](data:image/png;base64,eA==)"
 
 
 def test_dagster_accepts_all_of_it_and_not_the_values_as_they_are(instance: dg.DagsterInstance) -> None:

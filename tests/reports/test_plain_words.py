@@ -19,7 +19,7 @@ FREE_NO_MORE = Market(market_id="toy", token_id="yes", price_min=0, price_max=1)
 
 def test_every_parameter_has_a_sentence_with_its_interval() -> None:
     assert describe(calibrated(width=0.2), CENTS) == {
-        "sigma": "The price moves about 3.0 cents in a day, between 2.4 and 3.6 (6.0 % of its last 50.00 cents); "
+        "sigma": "The price moves about 3.0 cents in a day, between 2.4 and 3.6 (6.0 % of a price of 50.00 cents); "
         "0.61 cents in an hour.",
         # A tenth of 40,000 shares a day is 4,000, the round size below it 2,000: 0.004 * 2 cents.
         "gamma": "A buy of 2,000 shares moves the price 0.80 cents for good, between 0.64 and 0.96.",

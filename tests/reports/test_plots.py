@@ -94,6 +94,12 @@ def test_a_refused_impact_curve_says_why(drawn: list[Figure]) -> None:
     assert "too few trades" in drawn[0].axes[0].texts[0].get_text()
 
 
+def test_the_impact_curve_has_its_words() -> None:
+    assert plots.impact_curve_text(calibrated(sources={"gamma": "refused"})) == (
+        "Cost per share of one market order in toy against its size: epsilon 0.0055, book_slope 1e-05, gamma unknown"
+    )
+
+
 @pytest.mark.parametrize("market_id", ["fed-cut", "0x" + 64 * "7"])
 def test_titles_fit_into_the_picture(drawn: list[Figure], market_id: str) -> None:
     plots.impact_curve(calibrated(market_id=market_id))

@@ -66,9 +66,17 @@ def _text(key: str, value: object) -> str:
     raise ValidationError(f"metadata {key!r} cannot show a {type(value).__name__}; convert it to a number or a text")
 
 
-def image(png: bytes) -> dg.MarkdownMetadataValue:
-    """Return a PNG as an image inside markdown, so that it shows without a file server."""
-    return dg.MetadataValue.md(f"![](data:image/png;base64,{base64.b64encode(png).decode()})")
+def image(png: bytes, alt: str = "") -> dg.MarkdownMetadataValue:
+    """Return a PNG as an image inside markdown, so that it shows without a file server.
+
+    Parameters
+    ----------
+    png
+    alt
+        What the picture shows, for those who cannot see it.
+    """
+    text = alt.replace("[", "(").replace("]", ")").replace("\n", " ")
+    return dg.MetadataValue.md(f"![{text}](data:image/png;base64,{base64.b64encode(png).decode()})")
 
 
 def table(frame: pd.DataFrame) -> dg.MarkdownMetadataValue:

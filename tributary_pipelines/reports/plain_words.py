@@ -126,7 +126,7 @@ def _sigma(found: AlmgrenChrissParameters, _: Market, unit: PriceUnit, __: Round
     amount, interval = unit.with_interval(one.value, one.ci_low, one.ci_high)
     share, mid = "", found.last_mid
     if mid:
-        share = f" ({plain(100 * one.value / abs(mid))} % of its last {unit.amount(mid, 4)})"
+        share = f" ({plain(100 * one.value / abs(mid))} % of a price of {unit.amount(mid, 4)})"
     hour = unit.amount(one.value / sqrt(24))
     return f"The price moves about {amount} in a day{interval}{share}; {hour} in an hour."
 

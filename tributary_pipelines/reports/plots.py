@@ -52,6 +52,13 @@ def impact_curve(parameters: AlmgrenChrissParameters) -> bytes:
     return png(figure)
 
 
+def impact_curve_text(parameters: AlmgrenChrissParameters) -> str:
+    """Return what the impact curve shows, for those who cannot see it."""
+    shown = {name: parameters.value(name) for name in ("epsilon", "book_slope", "gamma")}
+    numbers = ", ".join(f"{name} {'unknown' if value is None else f'{value:.3g}'}" for name, value in shown.items())
+    return f"Cost per share of one market order in {parameters.market_id} against its size: {numbers}"
+
+
 def _title(axes: Axes, found: AlmgrenChrissParameters) -> None:
     window = f"{found.window_start.date()} to {found.window_end.date()}"
     title = f"Impact of one market order in {short_name(found.market_id)}\n{window}, {found.n_trades:,} trades"

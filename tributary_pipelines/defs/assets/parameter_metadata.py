@@ -12,8 +12,10 @@ import pandas as pd
 
 from tributary_pipelines.analytics.optimization.parameters import AlmgrenChrissParameters
 from tributary_pipelines.analytics.volatility_measures import MEASURES
-from tributary_pipelines.reports.plots import impact_curve
+from tributary_pipelines.defs.metadata import image
+from tributary_pipelines.reports.plots import impact_curve, impact_curve_text, week_profile
 
+_DAYS_OF_WEEK = 7
 _WINDOW = (
     "status", "market_id", "token_id", "window_start", "window_end", "usable_from", "n_days", "n_trades",
     "n_snapshots", "coverage", "code_version", "data_fingerprint",
@@ -29,11 +31,20 @@ _NUMBERS = (
 def describe_parameters(
     found: Sequence[AlmgrenChrissParameters], *, with_picture: bool
 ) -> dict[date, dict[str, object]]:
-    """Return what the UI shows of each window, by its last day; the last one can also show its impact curve."""
+    """Return what the UI shows of each window, by its last day; the last one can also show its pictures."""
     described = {one.last_day: parameter_values(one) for one in found}
     if with_picture and found[-1].status != "refused":
-        described[found[-1].last_day]["impact_curve"] = impact_curve(found[-1])
+        described[found[-1].last_day] |= _pictures(found[-1])
     return described
+
+
+def _pictures(found: AlmgrenChrissParameters) -> dict[str, object]:
+    """Return the impact curve and, where every day of the week was seen, the hours of the week."""
+    shown: dict[str, object] = {"impact_curve": image(impact_curve(found), impact_curve_text(found))}
+    if found.n_days >= _DAYS_OF_WEEK:
+        alt = f"Variance and volume of {found.market_id} by hour of the week, as multiples of their means"
+        shown["week_profile"] = image(week_profile(found), alt)
+    return shown
 
 
 def parameter_values(found: AlmgrenChrissParameters) -> dict[str, object]:
