@@ -134,7 +134,7 @@ def _of_trades(trades: Trades, start: int) -> Float64Array1D:
     noise = volatility.realized_variance(prices) / (2 * (len(prices) - 1))
     pre_averaged = robust.pre_averaged_variance(prices)
     # Squared, the one estimate that needs no lag stands in for the quarticity that the two lags need.
-    quarticity = max(pre_averaged, 0.0) ** 2
+    quarticity = float(np.square(max(pre_averaged, 0.0)))
     K = robust.optimal_tsrv_lag(noise, quarticity, len(prices))
     H = min(robust.optimal_kernel_lag(noise, quarticity, len(prices)), MAX_KERNEL_LAG)
     variances = (robust.zhou_variance(prices), robust.tsrv(prices, K), robust.realized_kernel(prices, H), pre_averaged)

@@ -52,10 +52,10 @@ def test_blocks_without_data_stand_outside() -> None:
     has_data = np.ones(60)
     has_data[[0, 1, 2, 59]] = [0.0, 0.0, 0.0, np.nan]
     found = resample(np.repeat(np.arange(5), 12), has_data)
-    # Of the pairs, the first is empty, the second and the last are half.
+    # Of the pairs, the first is empty and the second half; what overflowed is data.
     assert found.n_clusters == 29
     assert found.clusters[:6].tolist() == [-1, -1, -1, 0, 1, 1]
-    assert found.clusters[-2:].tolist() == [28, -1]
+    assert found.clusters[-2:].tolist() == [28, 28]
 
 
 def test_a_window_without_data_has_no_clusters() -> None:

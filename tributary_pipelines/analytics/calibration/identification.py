@@ -33,6 +33,8 @@ BOOK_MEMORY_S = 21_600.0
 CHILD_INTERVAL_S = 60.0
 #: Transient impact seen by the profile and by the book may differ this much, relative to the book's.
 MOST_KAPPA_GAP = 0.3
+#: The displayed prices' smallest step may be this many ticks, or one over this many.
+MOST_TICK_GAP = 1.5
 #: A market that resolves sooner after the window cannot be traded over days; its price moves by jumps.
 NEAR_RESOLUTION_DAYS = 2.0
 
@@ -58,7 +60,7 @@ def identify(window: WindowStatistics, market: Market, *, window_end: datetime, 
     _find_resilience(found, window, resilience)
     _find_sigma(found, window, market, window_end, resilience.half_life_s)
     _find_epsilon(found, window, market)
-    _find_book_slope(found, window, eta_interval_s)
+    _find_book_slope(found, window, market, eta_interval_s)
     gamma_draws = find_gamma(found, window, resilience.half_life_s)
     _compare_kappas(found, window, resilience, gamma_draws)
     if market.resolves_at is not None:
@@ -79,6 +81,14 @@ def _find_resilience(found: Findings, window: WindowStatistics, fit: ResilienceF
 
 def _least_tick(window: WindowStatistics) -> float | None:
     return min((day.tick_size for day in window.days if day.tick_size is not None), default=None)
+
+
+def _misses_tick(window: WindowStatistics, market: Market) -> bool:
+    """Whether the books quote in clearly finer or coarser steps than the declared tick."""
+    step = min((day.price_step for day in window.days if day.price_step is not None), default=None)
+    if step is None or market.tick_size is None:
+        return False
+    return not 1 / MOST_TICK_GAP < step / market.tick_size < MOST_TICK_GAP
 
 
 def _median_span(window: WindowStatistics) -> float | None:
@@ -148,6 +158,8 @@ def _no_book(window: WindowStatistics) -> str:
     n_snapshots = window.count("n_snapshots")
     if not n_snapshots:
         return "there are no order-book snapshots in the window"
+    if window.count("n_usable"):
+        return "none of the snapshots sampled every five minutes shows a bid below an ask"
     return f"none of the {n_snapshots} snapshots shows a bid below an ask"
 
 
@@ -167,7 +179,7 @@ def _find_epsilon(found: Findings, window: WindowStatistics, market: Market) -> 
     found.values["epsilon"] = half_spread.scaled(1.0, fee)
 
 
-def _find_book_slope(found: Findings, window: WindowStatistics, eta_interval_s: float) -> None:
+def _find_book_slope(found: Findings, window: WindowStatistics, market: Market, eta_interval_s: float) -> None:
     n = float(window.total("n_slopes"))
     names = {"book_slope_buy": "slope_buy_sum", "book_slope_sell": "slope_sell_sum", "book_intercept": "intercept_sum"}
     span = _median_span(window)
@@ -175,6 +187,7 @@ def _find_book_slope(found: Findings, window: WindowStatistics, eta_interval_s: 
         name: float(window.total(column)) / n if n else None for name, column in names.items()
     }
     found.diagnostics |= means | {"span_ticks": span}
+    found.flag("tick_mismatch", when=_misses_tick(window, market))
     found.flag("book_shallow", when=span is not None and span < SHALLOW_SPAN_TICKS)
     books = window.resampling(longest_s=BOOK_MEMORY_S)
     slope = books.ratio(window.blocks("slope_sum"), window.blocks("n_slopes")) if n else None

@@ -94,6 +94,8 @@ def _judge(found: Findings, window: WindowStatistics, fit: LagFit, resampling: R
 
 def _problem(found: Findings, fit: LagFit, gamma: float) -> tuple[str, str | None] | None:
     """Return why an estimate of gamma must not be used, and its flag."""
+    if fit.r2 is None:
+        return "flow does not explain the moves of the mid: it did not move", None
     if gamma <= 0:
         return f"the estimate {gamma:.3g} P/share is not positive", "gamma_nonpos"
     if fit.gamma_t is None or fit.gamma_t < LEAST_T:

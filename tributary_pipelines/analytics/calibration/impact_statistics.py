@@ -35,9 +35,10 @@ from tributary_pipelines.analytics.seasonality import HOURS_PER_DAY, hourly_sums
 from tributary_pipelines.analytics.two_scale import LAG_LADDER_S, price_scale
 from tributary_pipelines.analytics.volatility_measures import MEASURES, day_measures
 from tributary_pipelines.core.frames import Float64Array1D, Float64Array2D, OrderBooks, Trades
+from tributary_pipelines.core.soundness import sound_market_data
 from tributary_pipelines.core.units import US_PER_DAY, US_PER_S, day_start, to_us
 
-CODE_VERSION = "impact_statistics/2"
+CODE_VERSION = "impact_statistics/3"
 
 _BLOCKS = (BLOCKS_PER_DAY,)
 
@@ -119,6 +120,7 @@ class ImpactStatistics:
     hour_volume: Float64Array1D
     volatility_measures: Float64Array1D
     tick_size: float | None
+    price_step: float | None
     last_mid: float | None
     code_version: str
     data_fingerprint: str
@@ -205,27 +207,33 @@ def compute_impact_statistics(
     -------
     ImpactStatistics
         Sums that overflow are NaN, and what is estimated from them is refused later.
+
+    Raises
+    ------
+    ValidationError
+        Rows that no reader returns: see core.soundness.
     """
     start = to_us(day_start(day))
-    trades, books = trades.between(start, start + US_PER_DAY), books.between(start, start + US_PER_DAY)
+    end, where = start + US_PER_DAY, f"market {market_id}, token {token_id}, {day}"
+    trades, books = sound_market_data(trades, books, start, end, where=where, price_min=price_min)
     with np.errstate(over="ignore", invalid="ignore"):
         usable = books.rows(np.flatnonzero(np.isfinite(books.mids)))
         reach = reach_us(books.times, staleness_limit_s)
         sampled = sampled_books(books, start, reach)
-        tick = tick_size if tick_size is not None else infer_tick(sampled)
+        step = infer_tick(sampled)
         grid = mids_on_grid(usable, start, reach)
         signed, sides = sign_trades(trades, usable, reach)
         sums = {
             **spread_sums(usable, start, reach),
             **move_sums(grid, price_scale(grid, price_min, price_max)),
             **flow_sums(grid, signed, start, stamp_guard_s),
-            **slope_sums(sampled, tick, start),
+            **slope_sums(sampled, tick_size or step, start),
             **display_sums(sampled, lot_size or SMALLEST_SIZE),
             **hourly_sums(grid, trades, start),
             "volatility_measures": day_measures(grid, trades, start),
         }
     named: dict[str, Any] = {"market_id": market_id, "token_id": token_id, "data_fingerprint": data_fingerprint}
-    named |= {"price_min": price_min, "price_max": price_max, "tick_size": tick}
+    named |= {"price_min": price_min, "price_max": price_max, "tick_size": tick_size or step, "price_step": step}
     counts = _counts(trades, sides, books, usable, start) | {"n_other_token": n_other_token, "n_mirrored": n_mirrored}
     return ImpactStatistics(timestamp=day_start(day), code_version=CODE_VERSION, **named, **counts, **_finite(sums))
 

@@ -83,7 +83,8 @@ class Resampling:
     def ratio(self, numerator: Float64Array1D, denominator: Float64Array1D) -> Measured:
         """Return sum over sum, (n_blocks,) each, with the interval of cluster means that it amounts to.
 
-        For a mean per snapshot this is Student's interval on the means of the clusters, weighted by their counts.
+        For a mean per snapshot this is Student's interval on the means of the clusters, weighted by their counts. Where
+        it would reach below zero for a positive value it is taken in logs.
         """
         above, below = self.sums(numerator), self.sums(denominator)
         total = float(below.sum())
@@ -93,7 +94,12 @@ class Resampling:
             return Measured(value, None, None)
         deviations = above - value * below
         error = float(np.sqrt((deviations**2).sum() * n / (n - 1))) / total
-        return Measured(value, value - student_t(n - 1) * error, value + student_t(n - 1) * error)
+        if not isfinite(error):
+            return Measured(value, None, None)
+        reach = student_t(n - 1) * error
+        if 0 < value <= reach:
+            return log_interval(value, error / value, n)
+        return Measured(value, value - reach, value + reach)
 
 
 def log_interval(value: float, log_error: float, n_clusters: float) -> Measured:
@@ -118,7 +124,7 @@ def resample(
     block_days : (n_blocks,) int64
         Day of each 2 h block, any count of days; the blocks of a day in order, twelve at a time.
     has_data : (n_blocks,) float64
-        Positive where the block holds anything.
+        Not zero where the block holds anything; NaN where it holds more than could be summed.
     weights : (n_blocks,) float64, optional
         Weight of each block's day; a window in which few days carry the weight is a short one. Equal without.
     longest_s : float
@@ -137,7 +143,7 @@ def resample(
     per_cluster = next((length for length in (1, 2, 3, 4, 6) if length >= wanted), BLOCKS_PER_DAY)
     within_day = np.arange(len(block_days)) % BLOCKS_PER_DAY
     raw = block_days * BLOCKS_PER_DAY + within_day // per_cluster
-    held = has_data > 0
+    held = has_data != 0
     clusters = np.full(len(raw), -1, np.int64)
     names, clusters[held] = np.unique(raw[held], return_inverse=True)
     cluster_weights = np.zeros(len(names))

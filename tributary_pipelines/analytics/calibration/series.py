@@ -72,7 +72,7 @@ def add_statistics(
         "price_min": price_min,
         "price_max": price_max,
         "cost_unit": newest.cost_unit,
-        "tick_size": min((part.tick_size for part in parts if part.tick_size is not None), default=None),
+        **{name: _least([getattr(part, name) for part in parts]) for name in ("tick_size", "price_step")},
         "last_mid": _typical_price(arrays, price_min, price_max) if price_min is not None else _last_mid(ordered),
         "code_version": newest.code_version,
         "data_fingerprint": data_fingerprint,
@@ -100,6 +100,10 @@ def _typical_price(arrays: dict[str, Any], price_min: float | None, price_max: f
     if not isfinite(scale):
         return None
     return (price_min + price_max) / 2 + width / 2 * sqrt(max(1 - 4 * scale / width, 0.0))
+
+
+def _least(values: Sequence[float | None]) -> float | None:
+    return min((value for value in values if value is not None), default=None)
 
 
 def _last_mid(ordered: Sequence[ImpactStatistics]) -> float | None:

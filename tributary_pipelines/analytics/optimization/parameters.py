@@ -109,9 +109,11 @@ def calibrate(
     window = combine_impact_statistics(days, half_life_days=half_life_days)
     _check_days(window, market, window_start, window_end)
     coverage = _coverage(window, window_start, window_end)
-    found = identify(window, market, window_end=window_end, eta_interval_s=eta_interval_s)
-    _apply_gates(found, window, gates, coverage, window_start)
-    described: dict[str, Any] = {**found.diagnostics, **_diagnostics(window)}
+    # Sums that are finite may overflow once multiplied; each step refuses what is not finite.
+    with np.errstate(over="ignore", invalid="ignore"):
+        found = identify(window, market, window_end=window_end, eta_interval_s=eta_interval_s)
+        _apply_gates(found, window, gates, coverage, window_start)
+        described = {name: _finite(value) for name, value in {**found.diagnostics, **_diagnostics(window)}.items()}
     return AlmgrenChrissParameters(
         market_id=market.market_id,
         token_id=market.token_id,
@@ -137,6 +139,10 @@ def _estimate(measured: Measured | None, unit: str) -> Estimate:
     if measured is None:
         return Estimate(None, unit, None, None, "refused")
     return Estimate(measured.value, unit, measured.ci_low, measured.ci_high, "own")
+
+
+def _finite(value: Any) -> Any:
+    return None if isinstance(value, float) and not isfinite(value) else value
 
 
 def _diagnostics(window: WindowStatistics) -> dict[str, Any]:
