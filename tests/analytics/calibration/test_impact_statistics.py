@@ -1,6 +1,4 @@
 import json
-from dataclasses import replace
-from datetime import timedelta
 
 import numpy as np
 import pandas as pd
@@ -14,7 +12,6 @@ from tributary_pipelines.analytics.calibration.impact_statistics import OF_DAY, 
 from tributary_pipelines.analytics.calibration.lag_regression import LAG_EDGES, unpack
 from tributary_pipelines.analytics.calibration.window_statistics import combine_impact_statistics
 from tributary_pipelines.analytics.two_scale import LAG_LADDER_S
-from tributary_pipelines.core.errors import CalibrationError
 from tributary_pipelines.core.frames import OrderBooks, Trades, no_order_books, no_trades
 from tributary_pipelines.core.result_frames import IMPACT_STATISTICS
 from tributary_pipelines.core.units import US_PER_DAY
@@ -32,13 +29,13 @@ def random_market(seed: int, max_gap_s: float = 40.0) -> tuple[Trades, OrderBook
     lost = START_US + rng.integers(0, N_DAYS * US_PER_DAY, 3)
     times = times[~((times[:, None] >= lost) & (times[:, None] < lost + 2 * 3_600_000_000)).any(axis=1)]
     n, levels = len(times), 6
-    centre = np.round(50 + np.cumsum(rng.normal(0, 0.3, n)))
+    centre = np.round(50 + 5 * np.sin(np.cumsum(rng.normal(0, 0.05, n))))
     steps = np.cumsum(rng.integers(1, 8, (2, n, levels)), axis=2)
     bids, asks = (centre[:, None] - steps[0]) / 100, (centre[:, None] + steps[1]) / 100
     bid_sizes, ask_sizes = rng.lognormal(4, 1, (2, n, levels))
     bids[rng.uniform(size=n) < 0.05] = np.nan
     crossed = rng.uniform(size=n) < 0.05
-    asks[crossed] = bids[crossed] - 0.01
+    asks[crossed] += bids[crossed, :1] - asks[crossed, :1] - 0.01
     asks[:, 3:][rng.uniform(size=n) < 0.3] = np.nan
     bid_sizes, ask_sizes = np.where(np.isnan(bids), np.nan, bid_sizes), np.where(np.isnan(asks), np.nan, ask_sizes)
     m = int(rng.integers(0, 400))
@@ -221,30 +218,3 @@ def test_row_of_another_shape_is_an_error() -> None:
     (day,) = statistics_of(no_trades(), no_order_books(), 1)
     with pytest.raises(ValueError, match="reshape"):
         ImpactStatistics.from_row(day.to_row() | {"move_sq": [0.0]})
-
-
-def test_window_of_no_days_is_empty() -> None:
-    window = combine_impact_statistics([])
-    assert (window.n_days, window.covered_s, window.first_snapshot_at, window.newest("last_mid")) == (0, 0, None, None)
-    assert window.total("lag_xtx").shape == (136,)
-    assert window.span_counts.sum() == 0
-
-
-def test_window_knows_its_first_snapshot_and_newest_mid() -> None:
-    later = START_US + US_PER_DAY
-    books = books_of((86_400 + 120, BIDS, ASKS))
-    days = statistics_of(no_trades(), books, 3)
-    window = combine_impact_statistics(days[::-1])
-    assert window.first_snapshot_at == START + timedelta(days=1, seconds=120)
-    assert (window.n_days, window.newest("last_mid"), window.count("n_snapshots")) == (1, 0.5, 1)
-    assert later in books.times - 120_000_000
-
-
-def test_days_that_do_not_belong_together_are_refused() -> None:
-    (day,) = statistics_of(no_trades(), no_order_books(), 1)
-    with pytest.raises(CalibrationError, match="2026-03-01 more than once"):
-        combine_impact_statistics([day, day])
-    with pytest.raises(CalibrationError, match="several tokens"):
-        combine_impact_statistics([day, replace(day, token_id="u")])
-    with pytest.raises(CalibrationError, match="versions"):
-        combine_impact_statistics([day, replace(day, timestamp=START + timedelta(days=1), code_version="old")])

@@ -192,6 +192,18 @@ def test_ratio_of_sums_that_overflowed_has_no_interval() -> None:
     assert (found.ci_low, found.ci_high) == (None, None)
 
 
+def test_ratio_too_uncertain_for_its_sign_has_its_interval_in_logs() -> None:
+    above = np.array([10.0, 0.0, 0.0, 1.0, 0.0, 1.0])
+    # Mean 2, s^2 = (64 + 3 * 4 + 2 * 1) / 5, error (s^2 / 6)^0.5 = 1.61: two would be left of zero.
+    error = np.sqrt(78 / 5 / 6)
+    found = alone(6).ratio(above, np.ones(6))
+    reach = student_t(5) * error / 2
+    assert (found.value, found.ci_low, found.ci_high) == pytest.approx((2, 2 * exp(-reach), 2 * exp(reach)))
+    # What is not positive has no logs: its interval stays symmetric.
+    mirrored = alone(6).ratio(-above, np.ones(6))
+    assert (mirrored.ci_low, mirrored.ci_high) == pytest.approx((-2 - 2 * reach, -2 + 2 * reach))
+
+
 def test_unequal_weights_widen_the_interval_of_a_ratio() -> None:
     above = np.random.default_rng(1).uniform(1, 2, 30)
     equal, unequal = (Resampling(np.arange(30), 30, n).ratio(above, np.ones(30)) for n in (30.0, 6.0))
