@@ -84,7 +84,18 @@ def test_the_orders_of_the_demo_have_their_numbers_whole() -> None:
         to = output.console()
         with to.capture() as captured:
             demo_report.print_orders(to, [{**row, **costs}], "2026-03-06")
-    cells = ["demo_liquid", "twap", "-12.35", "1,234,568", "4.549e-06", "+-", "0.0001235"]
+    cells = ["demo_liquid", "buy 1000", "twap", "1000", "-12.35", "1,234,568", "4.549e-06", "0.0001235"]
+    assert_whole(captured.get().splitlines(), cells)
+
+
+def test_the_estimates_of_the_demo_have_their_intervals_whole() -> None:
+    row = {"market_id": "demo_liquid", "parameter": "gamma", "unit": "P/share", "truth": 4.54898e-06, "source": "own"}
+    found = {"estimate": 4.56789e-06, "ci_low": 4.41234e-06, "ci_high": 4.71234e-06, "holds_truth": True}
+    with click_context():
+        to = output.console()
+        with to.capture() as captured:
+            demo_report.print_estimates(to, [{**row, **found}], "2026-03-06")
+    cells = ["demo_liquid", "gamma", "P/share", "4.549e-06", "4.568e-06", "4.412e-06", "4.712e-06", "+0.4%"]
     assert_whole(captured.get().splitlines(), cells)
 
 

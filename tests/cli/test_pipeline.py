@@ -45,19 +45,33 @@ def in_demo(shown: tuple[Path, dict[str, Any]], monkeypatch: pytest.MonkeyPatch)
     return shown[0]
 
 
-def test_the_demo_shows_truth_against_estimate(shown: tuple[Path, dict[str, Any]]) -> None:
+def test_the_demo_shows_truth_against_estimate_and_interval(shown: tuple[Path, dict[str, Any]]) -> None:
     plain = shown[1]
     assert plain["changed"] is True
     names = {choice.market_id for choice in demo.SYNTHETIC}
-    assert {row["market_id"] for row in plain["estimates"]} == names
-    errors = {
-        (row["market_id"], row["parameter"]): row["relative_error"]
-        for row in plain["estimates"]
-        if row["estimate"] is not None
-    }
-    assert {name for _, name in errors} == {"sigma", "gamma", "epsilon", "book_slope", "resilience_rate"}
-    assert all(abs(errors[market, "epsilon"]) < 1e-3 for market in names)
-    assert all(abs(errors[market, "book_slope"]) < 0.25 for market in names)
+    rows = {(row["market_id"], row["parameter"]): row for row in plain["estimates"]}
+    parameters = ("sigma", "gamma", "epsilon", "book_slope", "resilience_rate")
+    assert set(rows) == {(market, name) for market in names for name in parameters}
+    assert all(abs(rows[market, "epsilon"]["relative_error"]) < 1e-3 for market in names)
+    assert all(abs(rows[market, "book_slope"]["relative_error"]) < 0.25 for market in names)
+    known = [row for row in rows.values() if row["estimate"] is not None]
+    assert all(row["ci_low"] <= row["estimate"] * (1 + 1e-9) for row in known)
+    assert all(row["ci_high"] >= row["estimate"] * (1 - 1e-9) for row in known)
+    assert sum(row["holds_truth"] for row in known) > len(known) / 2
+    missing = [row for row in rows.values() if row["estimate"] is None]
+    assert {(row["source"], row["ci_low"], row["holds_truth"]) for row in missing} == {("refused", None, None)}
+
+
+def test_one_market_of_the_demo_is_pooled_and_says_from_whom(shown: tuple[Path, dict[str, Any]]) -> None:
+    plain = shown[1]
+    status = {one["market_id"]: one["status"] for one in plain["calibrations"]}
+    assert status == {"demo_liquid": "ok", "demo_thin": "ok", "demo_coarse": "ok", "demo_sparse": "pooled"}
+    pooled = next(one for one in plain["calibrations"] if one["status"] == "pooled")
+    assert pooled["pool_markets"] == ["demo_coarse", "demo_liquid", "demo_thin"]
+    assert 0 < pooled["pool_weight"] <= 1
+    assert "200 are needed" in pooled["reasons"][0]
+    sources = {row["parameter"]: row["source"] for row in plain["estimates"] if row["market_id"] == "demo_sparse"}
+    assert (sources["gamma"], sources["resilience_rate"], sources["sigma"]) == ("pooled", "refused", "own")
 
 
 def test_the_demo_simulates_one_order_by_twap_and_ac(shown: tuple[Path, dict[str, Any]]) -> None:
@@ -65,7 +79,8 @@ def test_the_demo_simulates_one_order_by_twap_and_ac(shown: tuple[Path, dict[str
     assert {(row["market_id"], row["strategy"]) for row in rows} == {
         (choice.market_id, strategy) for choice in demo.SYNTHETIC for strategy in ("twap", "ac")
     }
-    assert all(row["filled"] == row["shares"] == 1000 for row in rows)
+    assert {row["shares"] for row in rows} == {1000, 200}
+    assert all(row["filled"] == pytest.approx(row["shares"]) for row in rows)
     assert all(row["shortfall_total"] is not None and row["predicted_cost"] > 0 for row in rows)
 
 
@@ -84,10 +99,20 @@ def test_the_demo_again_changes_nothing_and_says_so(in_demo: Path, shown: tuple[
     assert result.exit_code == 0
     assert "nothing was computed" in result.stderr
     assert "tributary ui" in result.stdout
-    assert re.search(r"^demo_liquid +twap +-?[\d.]+ +-?[\d.]+ +[\d.]+ \+- [\d.]+ *$", result.stdout, re.MULTILINE)
+    assert re.search(
+        r"^demo_liquid +buy 1000 +twap +1000 +-?[\d.]+ +-?[\d.]+ +[\d.]+ +[\d.]+ *$", result.stdout, re.MULTILINE
+    )
     assert "differences below about one std are noise" in " ".join(result.stdout.split())
     assert re.search(r"= spread \+ temporary \+ permanent 0\.\d+, timing -\d", " ".join(result.stdout.split()))
-    assert result.stdout.count("resilience_rate") == 1
+    in_one_line = " ".join(result.stdout.split())
+    assert re.search(
+        r"^demo_sparse +gamma +P/share( +[\d.e-]+){4} +[+-][\d.]+% +pooled +(yes|no) *$", result.stdout, re.MULTILINE
+    )
+    assert re.search(r"^demo_sparse +half_life +s +60 +- +- +- +- +refused +- *$", result.stdout, re.MULTILINE)
+    assert re.search(r"^demo_liquid +half_life +s +60( +\d+\.?\d*){3} ", result.stdout, re.MULTILINE)
+    assert re.search(r"\d+ of \d+ intervals hold the truth", in_one_line)
+    assert "demo_sparse is pooled; " in in_one_line
+    assert "calibration refused: " in in_one_line
     assert answer_of(call("demo", "--json")) == {**shown[1], "changed": False}
     assert sorted((in_demo / DAGSTER_HOME / "history" / "runs").iterdir()) == runs
     assert (in_demo / ".tributary" / "demo.json").read_bytes() == state

@@ -1,4 +1,4 @@
-"""``tributary demo``: three synthetic markets of known truth and one real recording, through the whole pipeline.
+"""``tributary demo``: four synthetic markets of known truth and one real recording, through the whole pipeline.
 
 Everything happens by the same functions that other commands and Dagster use. The folder remembers in
 ``.tributary/demo.json`` which days it made and from what it computed, so a second run changes nothing.
@@ -48,6 +48,8 @@ SYNTHETIC = (
     SyntheticChoice("demo_thin", 3, 2),
     # Prices in whole cents, as prediction markets quote them.
     SyntheticChoice("demo_coarse", 20, 5, {"tick": 0.01}),
+    # Too few trades for a gamma of its own: it borrows from the other three.
+    SyntheticChoice("demo_sparse", 0.2, 3),
 )
 
 _EXAMPLES = """
