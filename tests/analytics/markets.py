@@ -2,6 +2,7 @@
 
 from collections.abc import Sequence
 from datetime import UTC, datetime, timedelta
+from math import isfinite
 
 import numpy as np
 
@@ -83,3 +84,21 @@ def with_sizes(books: OrderBooks, factor: float) -> OrderBooks:
     return OrderBooks(
         books.times, books.bid_prices, books.bid_sizes * factor, books.ask_prices, books.ask_sizes * factor
     )
+
+
+def check_lawful(found: AlmgrenChrissParameters) -> None:
+    """No infinity, no NaN, no interval without its value or beside it, and a reason for whatever is missing."""
+    for name, cell in found.to_row().items():
+        assert not isinstance(cell, float) or isfinite(cell), name
+    for name, estimate in found.estimates.items():
+        if estimate.value is None:
+            assert (estimate.ci_low, estimate.ci_high, estimate.source) == (None, None, "refused")
+            assert any(reason.startswith(f"{name}: ") or "needed" in reason for reason in found.reasons)
+        elif estimate.ci_low is not None:
+            assert estimate.ci_low <= estimate.value <= estimate.ci_high
+    assert (found.status == "refused") == bool({"sigma", "gamma", "epsilon", "book_slope"} & refused_of(found))
+
+
+def refused_of(found: AlmgrenChrissParameters) -> set[str]:
+    """The parameters without a value."""
+    return {name for name, estimate in found.estimates.items() if estimate.value is None}
