@@ -62,6 +62,11 @@ FLAGS: dict[str, Words] = {
         "orders are extrapolated",
         "collect more levels a side, 25 ticks if the venue shows them",
     ),
+    "tick_mismatch": Words(
+        "the books quote in clearly finer or coarser steps than the declared tick, so the slope is read from another "
+        "stretch of the book than meant",
+        "correct tick_size of the market: 'tributary import markets FILE'",
+    ),
     "sigma_over_bound": Words(
         "the price moved more than a price between its bounds can go on moving until the market resolves",
         "look for bad prints, and check price_min, price_max and resolves_at of the market",
@@ -83,8 +88,10 @@ FLAGS: dict[str, Words] = {
         "quotes come back so slowly that what stays cannot be told from what still fades", _MORE_DAYS
     ),
     "sigma_unscaled": Words(
-        "price bounds are declared, but not all days were measured with them: volatility does not adapt to the price",
-        "run 'tributary analytics calibrate' for this window: it measures these days anew",
+        "price bounds are declared, but not all days were measured with them, or prices break them: volatility does "
+        "not adapt to the price",
+        "run 'tributary analytics calibrate' for this window: it measures these days anew; if that does not help, "
+        "correct price_min and price_max",
     ),
     "fee_unknown": Words(
         "no fee is declared, so epsilon holds none",
