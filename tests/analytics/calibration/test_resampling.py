@@ -36,7 +36,18 @@ def test_clusters_follow_the_length_of_the_window(n_days: int, blocks_each: int)
 
 @pytest.mark.parametrize(
     ("longest_s", "blocks_each"),
-    [(0, 2), (7_200, 2), (7_201, 3), (10_800, 3), (14_400, 4), (21_600, 6), (21_601, 12), (43_200, 12), (86_400, 12)],
+    [
+        (0, 2),
+        (7_200, 2),
+        (7_201, 3),
+        (10_800, 3),
+        (14_400, 4),
+        (14_401, 6),
+        (21_600, 6),
+        (21_601, 12),
+        (43_200, 12),
+        (86_400, 12),
+    ],
 )
 def test_clusters_are_twice_as_long_as_an_observation_up_to_a_day(longest_s: float, blocks_each: int) -> None:
     assert window_of(7, longest_s=longest_s).n_clusters == 7 * 12 // blocks_each
@@ -190,6 +201,11 @@ def test_ratio_of_sums_that_overflowed_has_no_interval() -> None:
     found = alone(6).ratio(np.array([np.nan, 1, 1, 1, 1, 1]), np.ones(6))
     assert np.isnan(found.value)
     assert (found.ci_low, found.ci_high) == (None, None)
+
+
+def test_ratio_whose_deviations_overflow_has_no_interval() -> None:
+    found = alone(6).ratio(1e200 * np.arange(1.0, 7.0), np.ones(6))
+    assert (found.value, found.ci_low, found.ci_high) == (pytest.approx(3.5e200), None, None)
 
 
 def test_ratio_too_uncertain_for_its_sign_has_its_interval_in_logs() -> None:

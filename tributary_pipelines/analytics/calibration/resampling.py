@@ -13,7 +13,7 @@ quantile by the expansion of Fisher & Cornish (1960).
 
 from dataclasses import dataclass
 from functools import lru_cache
-from math import exp, isfinite, log
+from math import exp, isfinite, log, sqrt
 
 import numpy as np
 
@@ -86,16 +86,15 @@ class Resampling:
         For a mean per snapshot this is Student's interval on the means of the clusters, weighted by their counts. Where
         it would reach below zero for a positive value it is taken in logs.
         """
-        above, below = self.sums(numerator), self.sums(denominator)
-        total = float(below.sum())
-        value = float(above.sum()) / total
+        with np.errstate(over="ignore", invalid="ignore"):
+            above, below = self.sums(numerator), self.sums(denominator)
+            total = float(below.sum())
+            value = float(above.sum()) / total
+            squares = float(((above - value * below) ** 2).sum())
         n = int(np.count_nonzero(below)) * self.n_effective / max(self.n_clusters, 1)
-        if n < FEWEST_CLUSTERS or not isfinite(value):
+        if n < FEWEST_CLUSTERS or not isfinite(value) or not isfinite(squares):
             return Measured(value, None, None)
-        deviations = above - value * below
-        error = float(np.sqrt((deviations**2).sum() * n / (n - 1))) / total
-        if not isfinite(error):
-            return Measured(value, None, None)
+        error = sqrt(squares / (n - 1) * n) / total
         reach = student_t(n - 1) * error
         if 0 < value <= reach:
             return log_interval(value, error / value, n)
