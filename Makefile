@@ -4,7 +4,7 @@ BIN := .venv/bin
 SHELL := /bin/bash
 
 .DEFAULT_GOAL := help
-.PHONY: help install demo ui test test-fast check format audit bench screenshots clean
+.PHONY: help install demo ui test test-fast check format audit bench screenshots pictures clean
 
 help: ## list the targets
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 14
@@ -47,6 +47,9 @@ bench: install ## what is measured, as ratios within one run
 
 screenshots: demo ## the pictures in docs/images, from the demo's UI in a real browser
 	$(BIN)/python -m docs.screenshots demo
+
+pictures: install ## the pictures and examples of docs/calibration.md, from synthetic markets
+	$(BIN)/python -m docs.calibration_pictures
 
 # An environment of its own: the auditor's dependencies stay out of the locked ones. What could not be looked up fails.
 audit: install ## known vulnerabilities of the locked versions (asks the package index's advisory service)
