@@ -17,6 +17,7 @@ from tributary_pipelines.analytics.calibration.impact_statistics import (
 )
 from tributary_pipelines.analytics.calibration.series import SERIES_TOKEN, add_statistics
 from tributary_pipelines.analytics.simulation.synthetic_market import SyntheticTape
+from tributary_pipelines.analytics.two_scale import LAG_LADDER_S
 from tributary_pipelines.core.errors import CalibrationError
 from tributary_pipelines.core.frames import OrderBooks, Trades
 from tributary_pipelines.core.units import US_PER_DAY, US_PER_S
@@ -120,6 +121,11 @@ def test_without_a_move_there_is_no_typical_price() -> None:
         trades_of((5, 0.5, 1.0, 1)), books_of(), market_id="m", token_id="up", day=DAY, tick_size=0.01, **bounds
     )
     assert (added([still]).last_mid, added([still]).first_snapshot_s, added([still]).n_trades) == (None, None, 1)
+
+
+def test_a_market_too_short_for_a_move_lends_its_mid() -> None:
+    short = replace(one_market("m1", 0.0, mid=0.4), n_moves=np.zeros((12, len(LAG_LADDER_S))), last_mid=0.4)
+    assert added([short]).last_mid == 0.4
 
 
 def test_cost_curves_of_other_sizes_are_left_out_and_nothing_else_is() -> None:

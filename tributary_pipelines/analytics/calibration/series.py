@@ -46,8 +46,8 @@ def add_statistics(
         Price bounds are kept where all markets declare the same, else they are None. Of each 2 h block no more than
         its length counts as covered, where markets are open at the same time. With bounds the last mid is the typical
         price, at which sigma and a fee are those of the day as a whole (the upper one, where fees are higher): the
-        last mid of a market that ended near a bound says nothing of the next market. Without, it is that of the market
-        that began last.
+        last mid of a market that ended near a bound says nothing of the next market. Without bounds, or where no market
+        lived long enough to show a move, it is that of the market that began last.
 
     Raises
     ------
@@ -73,7 +73,7 @@ def add_statistics(
         "price_max": price_max,
         "cost_unit": newest.cost_unit,
         **{name: _least([getattr(part, name) for part in parts]) for name in ("tick_size", "price_step")},
-        "last_mid": _typical_price(arrays, price_min, price_max) if price_min is not None else _last_mid(ordered),
+        "last_mid": _typical_price(arrays, price_min, price_max) or _last_mid(ordered),
         "code_version": newest.code_version,
         "data_fingerprint": data_fingerprint,
         **{name: sum(getattr(part, name) for part in parts) for name in _COUNTS if name not in SHAPES},
