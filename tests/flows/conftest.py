@@ -50,10 +50,11 @@ def write_entry(store: MarketStore, market: Market, stored_at: str = "2026-03-01
 
 
 def write_market(store: MarketStore, market: Market, trades: Trades, books: OrderBooks) -> None:
-    """Write the entry, trades and snapshots of one token."""
+    """Write the entry, trades and snapshots of one token; further days of it can follow."""
     write_entry(store, market)
+    # Ids count up from nought in each call, and must not repeat.
     for frame, rows in (
-        (TRADES, trade_rows(market, trades, id_prefix=f"{market.token_id}-")),
+        (TRADES, trade_rows(market, trades, id_prefix=f"{market.token_id}-{trades.times[:1]}-")),
         (ORDERBOOK_SNAPSHOTS, book_rows(market, books)),
     ):
         if len(rows):
