@@ -40,6 +40,7 @@ Examples:
 \b
 Only days whose data changed since the last calibration are read. The answer is stored for the day its window ends
 with: a run with another --lookback replaces that day's parameters, and plans and simulations then use the new ones.
+People also read each number in words, what flags mean and what would help (docs/calibration.md explains them).
 Exit status 3 when the market is refused; the answer then names the reasons.
 """
 
@@ -49,6 +50,10 @@ Examples:
   tributary analytics history --market demo_liquid --days 30
   tributary analytics history --market M --plot history.png
   tributary analytics history --market M --json
+
+\b
+In the table, 0.0308±7% has a 95 % interval 7 % to either side, * is borrowed from the venue's pool, - is refused. The
+picture has bands for intervals, crosses for refused days and diamonds for borrowed values.
 """
 
 
