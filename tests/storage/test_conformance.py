@@ -161,6 +161,30 @@ def test_fingerprints(filled: MarketStore, case: Case, compared: Record) -> None
         assert [dataclasses.astuple(day) for day in found] == reference.fingerprints(*held)
 
 
+@pytest.mark.parametrize("window", WINDOWS)
+def test_many_tokens_are_answered_as_each_alone(filled: MarketStore, window: str, compared: Record) -> None:
+    compared("trades_of, order_books_of, fingerprints_of", window)
+    held = [(case.market_id, case.token_id) for case in CASES.values()]
+    # A market and a token of it that were not asked for together come along, as do more of them than are named at once.
+    unknown = [(held[0][0], held[1][1]), *((f"m{n}", "t") for n in range(101)), ("gaps", "")]
+    tokens, span = [*held[:3], *unknown, *held[3:]], WINDOWS[window]
+    trades, books = filled.reader.trades_of(tokens, *span), filled.reader.order_books_of(tokens, *span)
+    assert list(trades) == list(books) == tokens
+    for token in held:
+        _assert_same_arrays(trades[token], filled.reader.trades(*token, *span))
+        _assert_same_arrays(books[token], filled.reader.order_books(*token, *span))
+    assert [len(trades[token]) + len(books[token]) for token in unknown] == [0] * len(unknown)
+    alone = {token: filled.reader.fingerprints(*token, *span) for token in held}
+    assert filled.reader.fingerprints_of(tokens, *span) == {**{token: [] for token in unknown}, **alone}
+
+
+def _assert_same_arrays(found: Any, wanted: Any) -> None:
+    for field in dataclasses.fields(wanted):
+        a, b = getattr(found, field.name), getattr(wanted, field.name)
+        assert a.dtype == b.dtype
+        np.testing.assert_array_equal(a, b)
+
+
 def test_extent(filled: MarketStore, case: Case, compared: Record) -> None:
     compared("extent", case.name)
     trades, books = (
@@ -460,6 +484,11 @@ def test_results_are_replaced_by_day(store: MarketStore, frame: Frame, compared:
     _assert_same(read(), whole, frame)
     of_token = (whole["market_id"] == "m") & (whole["token_id"] == "no")
     _assert_same(read(market_id="m", token_id="no"), whole[of_token], frame)
+    asked = [*tokens, ("m", "ü"), *((f"m{n}", "t") for n in range(101))]
+    of_each = store.results.read_of(frame, asked, start, end)
+    assert list(of_each) == asked
+    for token, own in of_each.items():
+        pd.testing.assert_frame_equal(own, read(market_id=token[0], token_id=token[1]))
     late = whole["timestamp"] >= pd.Timestamp("2026-03-02 12:00", tz="UTC")
     _assert_same(store.results.read(frame, datetime(2026, 3, 2, 12, tzinfo=UTC), end), whole[late], frame)
 

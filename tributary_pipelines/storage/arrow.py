@@ -4,6 +4,8 @@ Every conversion is vectorised: ladders become padded 2-D arrays from their list
 Arrow are naive UTC microseconds inside the stores, and aware at the border.
 """
 
+from collections.abc import Sequence
+from itertools import pairwise
 from typing import Any
 
 import numpy as np
@@ -43,24 +45,59 @@ def to_pandas(frame: Frame, table: pa.Table) -> pd.DataFrame:
 
     A column of whole numbers is int64 when none is missing, float64 otherwise; an array is a float64 ndarray.
     """
-    return pd.DataFrame({column.name: _series(column, table.column(column.name)) for column in frame.columns})
+    values = {column.name: _values(column, table.column(column.name)) for column in frame.columns}
+    # Columns of one type at a time: a pandas column each would take longer than fetching the rows.
+    by_type: dict[Any, list[str]] = {}
+    for name, own in values.items():
+        by_type.setdefault(own.dtype, []).append(name)
+    blocks = [_block(kind, {name: values[name] for name in names}) for kind, names in by_type.items()]
+    return pd.concat(blocks, axis=1)[list(frame.column_names)]
 
 
-def _series(column: Column, values: pa.ChunkedArray) -> Any:
+def _block(kind: Any, columns: dict[str, Any]) -> pd.DataFrame:
+    if not isinstance(kind, np.dtype):
+        return pd.DataFrame(columns)
+    block = np.empty((len(columns), len(next(iter(columns.values())))), kind)
+    for place, values in zip(block, columns.values(), strict=True):
+        place[:] = values
+    return pd.DataFrame(block.T, columns=list(columns), dtype=kind)
+
+
+def _values(column: Column, values: pa.ChunkedArray) -> Any:
+    """Return a column as an array of pandas' type for its kind."""
     if column.kind == "timestamp":
-        return pd.Series(values.cast(_TYPES["timestamp"]).to_numpy()).dt.tz_localize("UTC")
+        return pd.DatetimeIndex(values.cast(_TYPES["timestamp"]).to_numpy()).tz_localize("UTC").array
     if column.kind == "array":
-        return pd.Series([_array(value) for value in values.to_pylist()], dtype=object)
+        return _arrays(values.cast(_TYPES["array"]))
     if column.kind in ("symbol", "string"):
-        return pd.Series(values.cast(pa.string()).to_numpy(), dtype=object)
+        return values.cast(pa.string()).to_numpy()
     if column.kind == "boolean":
-        return pd.Series(values.fill_null(False).to_numpy(), dtype=bool)
+        return values.fill_null(False).to_numpy()
     wanted = pa.int64() if column.kind == "long" and values.null_count == 0 else pa.float64()
-    return pd.Series(values.cast(wanted).to_numpy())
+    return values.cast(wanted).to_numpy()
 
 
-def _array(value: list[float | None] | None) -> NDArray[np.float64] | None:
-    return None if value is None else np.array([np.nan if x is None else x for x in value], np.float64)
+def _arrays(column: pa.ChunkedArray) -> NDArray[np.object_]:
+    lists = column.combine_chunks()
+    lists = lists if isinstance(lists, pa.ListArray) else lists.chunk(0)
+    offsets = lists.offsets.to_numpy()
+    values = lists.values.slice(offsets[0], offsets[-1] - offsets[0])
+    # A copy of our own, which whoever holds an array may change.
+    numbers = np.array(values.to_numpy(zero_copy_only=False), np.float64)
+    is_null = lists.is_null().to_numpy(zero_copy_only=False)
+    arrays = np.empty(len(lists), object)
+    for k, (first, last) in enumerate(pairwise(offsets - offsets[0])):
+        arrays[k] = None if is_null[k] else numbers[first:last]
+    return arrays
+
+
+def split(table: pa.Table, names: Sequence[str]) -> dict[tuple[Any, ...], pa.Table]:
+    """Return the rows of each combination of values in these columns, in the order of the table."""
+    keys = pd.MultiIndex.from_arrays([table.column(name).to_numpy() for name in names])
+    codes, found = pd.factorize(keys)
+    ends = np.cumsum(np.bincount(codes, minlength=len(found)))
+    ordered = table.take(pa.array(np.argsort(codes, kind="stable")))
+    return {key: ordered.slice(end - n, n) for key, end, n in zip(found, ends, np.diff(ends, prepend=0), strict=True)}
 
 
 def microseconds(times: pa.ChunkedArray | pa.Array) -> Int64Array1D:

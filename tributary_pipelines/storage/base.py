@@ -7,7 +7,7 @@ StorageError.
 """
 
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import date, datetime
 from typing import Literal, Self
@@ -17,6 +17,9 @@ import pyarrow as pa
 
 from tributary_pipelines.core.frames import Frame, OrderBooks, Trades
 from tributary_pipelines.core.models import Market
+
+#: A market_id and a token_id.
+Token = tuple[str, str]
 
 
 @dataclass(frozen=True, slots=True)
@@ -81,7 +84,11 @@ class NearestDays:
 
 
 class MarketDataReader(ABC):
-    """Read-only questions to the raw tables."""
+    """Read-only questions to the raw tables.
+
+    Those that end with ``_of`` ask for several tokens at once, each answer what its token alone would get; a server is
+    asked once for all of them.
+    """
 
     @abstractmethod
     def markets(self) -> list[Market]:
@@ -114,6 +121,20 @@ class MarketDataReader(ABC):
     @abstractmethod
     def fingerprints(self, market_id: str, token_id: str, start: datetime, end: datetime) -> list[DayFingerprint]:
         """Return one fingerprint for each UTC day of the window that holds data, in one query a table."""
+
+    def trades_of(self, tokens: Sequence[Token], start: datetime, end: datetime) -> Mapping[Token, Trades]:
+        """Return the trades of each of these tokens."""
+        return {token: self.trades(*token, start, end) for token in tokens}
+
+    def order_books_of(self, tokens: Sequence[Token], start: datetime, end: datetime) -> Mapping[Token, OrderBooks]:
+        """Return the snapshots of each of these tokens."""
+        return {token: self.order_books(*token, start, end) for token in tokens}
+
+    def fingerprints_of(
+        self, tokens: Sequence[Token], start: datetime, end: datetime
+    ) -> Mapping[Token, list[DayFingerprint]]:
+        """Return the fingerprints of each of these tokens."""
+        return {token: self.fingerprints(*token, start, end) for token in tokens}
 
     @abstractmethod
     def extent(self, market_id: str, token_id: str) -> Extent:
@@ -155,10 +176,20 @@ class ResultStore(ABC):
         """
 
     @abstractmethod
+    def replace_checked(self, frame: Frame, days: Sequence[ResultDay], rows: pa.Table) -> None:
+        """Do the same with rows that ``storage.incoming`` has converted and found in order."""
+
+    @abstractmethod
     def read(
         self, frame: Frame, start: datetime, end: datetime, market_id: str | None = None, token_id: str | None = None
     ) -> pd.DataFrame:
         """Return result rows by time, every column of the frame, nulls as None/NaN/NaT."""
+
+    def read_of(
+        self, frame: Frame, tokens: Sequence[Token], start: datetime, end: datetime
+    ) -> Mapping[Token, pd.DataFrame]:
+        """Return the rows of each of these tokens, as ``read`` returns them; a server is asked once for all."""
+        return {token: self.read(frame, start, end, *token) for token in tokens}
 
     @abstractmethod
     def nearest_days(self, frame: Frame, market_id: str, token_id: str, day: date) -> NearestDays:

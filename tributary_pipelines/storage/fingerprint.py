@@ -72,17 +72,23 @@ QUESTDB = Dialect(
 )
 
 
-def trades_query(source: str, dialect: Dialect) -> str:
-    """Return the query of DayRows from a query with columns us, price, size, sign."""
+def trades_query(source: str, dialect: Dialect, by: Sequence[str] = ()) -> str:
+    """Return the query of DayRows from a query with columns us, price, size, sign.
+
+    Parameters
+    ----------
+    by
+        Further columns of the source; each combination of their values has rows of its own, which begin with them.
+    """
     parts = [*_number_parts("price", dialect), *_number_parts("size", dialect), "sign"]
-    return _by_day(source, parts, dialect)
+    return _by_day(source, parts, dialect, by)
 
 
-def snapshots_query(source: str, dialect: Dialect) -> str:
-    """Return the query of DayRows from a query with columns us and the four ladders."""
+def snapshots_query(source: str, dialect: Dialect, by: Sequence[str] = ()) -> str:
+    """Return the query of DayRows from a query with columns us and the four ladders; ``by`` as above."""
     weighted = (" AS ".join((dialect.weighted.replace("{}", name), name)) for name in LADDERS)
-    source = " ".join(("SELECT us,", ", ".join(weighted), "FROM (", source, ")"))
-    return _by_day(source, [part for name in LADDERS for part in _ladder_parts(name, dialect)], dialect)
+    source = " ".join(("SELECT", ", ".join((*by, "us", *weighted)), "FROM (", source, ")"))
+    return _by_day(source, [part for name in LADDERS for part in _ladder_parts(name, dialect)], dialect, by)
 
 
 def fingerprints(trades: Iterable[DayRow], snapshots: Iterable[DayRow]) -> list[DayFingerprint]:
@@ -108,13 +114,16 @@ def _fingerprint(day: int, trades: DayRow, snapshots: DayRow) -> DayFingerprint:
     )
 
 
-def _by_day(source: str, parts: list[str], dialect: Dialect) -> str:
-    day = dialect.divided.replace("{}", str(US_PER_DAY))
-    mixed = " ".join(("SELECT us,", _mixed(parts), "AS r FROM (", source, ")"))
+def _by_day(source: str, parts: list[str], dialect: Dialect, by: Sequence[str]) -> str:
+    day = " ".join((dialect.divided.replace("{}", str(US_PER_DAY)), "AS day"))
+    mixed = " ".join(("SELECT", ", ".join((*by, "us", _mixed(parts))), "AS r FROM (", source, ")"))
     squared = " ".join(("(r * ((r + 1013904223) %", _PRIME, ")) %", _PRIME))
     return " ".join(
-        ("SELECT", day, "AS day, count(*), min(us), max(us), sum(", squared, ") FROM (", mixed, ") GROUP BY day")
-    )
+        (
+            "SELECT", ", ".join((*by, day)), ", count(*), min(us), max(us), sum(", squared, ") FROM (", mixed, ")",
+            "GROUP BY", ", ".join((*by, "day")),
+        )
+    )  # fmt: skip
 
 
 def _mixed(parts: list[str]) -> str:

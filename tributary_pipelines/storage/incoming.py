@@ -5,7 +5,7 @@ would turn them into something else (QuestDB stores a missing time as its own "n
 columns become null, empty text becomes null, an unknown flag false: what both databases can hold alike.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from datetime import datetime
 from typing import Any
 
@@ -18,6 +18,7 @@ from tributary_pipelines.core.errors import ValidationError
 from tributary_pipelines.core.frames import ORDERBOOK_SNAPSHOTS, TRADES, Column, Frame
 from tributary_pipelines.storage.arrow import LADDERS, stored_schema
 from tributary_pipelines.storage.base import ResultDay
+from tributary_pipelines.storage.schema import result_frame
 
 _MAX_SHOWN = 10
 
@@ -46,7 +47,22 @@ def incoming_rows(frame: Frame, rows: pd.DataFrame) -> pa.Table:
     return pa.table(arrays, schema=stored_schema(frame.columns))
 
 
-def check_days(frame: Frame, days: list[ResultDay], table: pa.Table) -> None:
+def result_rows(frame: Frame, days: Sequence[ResultDay], rows: pd.DataFrame) -> pa.Table:
+    """Return result rows that replace these days as an Arrow table, all in order.
+
+    Raises
+    ------
+    StorageError
+        The frame is no result table of the store.
+    ValidationError
+        As ``incoming_rows`` and ``check_days``.
+    """
+    table = incoming_rows(result_frame(frame), rows)
+    check_days(frame, days, table)
+    return table
+
+
+def check_days(frame: Frame, days: Sequence[ResultDay], table: pa.Table) -> None:
     """Verify that result rows belong to the days they replace and that no key comes twice.
 
     Raises

@@ -13,7 +13,7 @@ from tributary_pipelines.storage.arrow import to_pandas
 from tributary_pipelines.storage.base import NearestDays, ResultDay, ResultStore
 from tributary_pipelines.storage.duckdb.connection import DuckDBFile, arrow_table
 from tributary_pipelines.storage.duckdb.writer import make_tables
-from tributary_pipelines.storage.incoming import check_days, incoming_rows
+from tributary_pipelines.storage.incoming import result_rows
 from tributary_pipelines.storage.schema import listed, quoted, result_frame
 
 
@@ -25,15 +25,16 @@ class DuckDBResults(ResultStore):
 
     def replace_days(self, frame: Frame, days: Sequence[ResultDay], rows: pd.DataFrame) -> None:
         """Make ``rows`` the only rows of these days, in one transaction."""
-        result_frame(frame)
-        table = incoming_rows(frame, rows)
-        check_days(frame, list(days), table)
+        self.replace_checked(frame, days, result_rows(frame, days, rows))
+
+    def replace_checked(self, frame: Frame, days: Sequence[ResultDay], rows: pa.Table) -> None:
+        """Do the same with rows that are converted and in order."""
         if not days:
             return
         with self._file.writing() as connection:
             make_tables(connection)
             connection.register("days", _days_table(days))
-            connection.register("written", table)
+            connection.register("written", rows)
             connection.execute(
                 " ".join(
                     (

@@ -5,21 +5,44 @@ the first, as an upsert would have left it; a trade without an id has no key and
 or size is null or not positive are left out, in every question alike; ``store check`` counts them.
 """
 
+from collections.abc import Iterator, Sequence
+
 import numpy as np
 import pandas as pd
 import pyarrow as pa
 
 from tributary_pipelines.core.frames import ORDERBOOK_SNAPSHOTS, TRADES, Frame
 from tributary_pipelines.storage.arrow import LADDERS
+from tributary_pipelines.storage.base import Token
+from tributary_pipelines.storage.questdb.connection import placeholders
 from tributary_pipelines.storage.questdb.layout import TableLayout
 from tributary_pipelines.storage.schema import listed
 
 #: What makes a stored trade usable; null compares as false. QuestDB takes doubles within 1e-10 for equal, so that
 #: ``price > 0`` would lose small prices; the sign is exact.
 SOUND_TRADE = "sign(price) = 1 AND sign(size) = 1"
+#: More markets or tokens than this are not named in one question.
+MAX_NAMED = 100
 NO_TRADE_ID = "trade_id IS NULL OR trade_id = ''"
 #: Ties of one microsecond that a bar's open and close still tell apart.
 _MAX_TIES = 8192
+
+
+def windows_of(tokens: Sequence[Token]) -> Iterator[tuple[str, list[object]]]:
+    """Yield conditions that name these tokens, a hundred at a time, and what to bind; times are bound after it.
+
+    A market and a token that were not asked for together may come along.
+    """
+    for first in range(0, len(tokens), MAX_NAMED):
+        named = [list(dict.fromkeys(ids)) for ids in zip(*tokens[first : first + MAX_NAMED], strict=True)]
+        n_markets, n_tokens = map(len, named)
+        condition = (
+            "WHERE market_id IN (", placeholders(1, n_markets), ")",
+            "AND token_id IN (", placeholders(n_markets + 1, n_tokens), ")",
+            "AND timestamp >=", placeholders(n_markets + n_tokens + 1, 1),
+            "AND timestamp <", placeholders(n_markets + n_tokens + 2, 1),
+        )  # fmt: skip
+        yield " ".join(condition), [*named[0], *named[1]]
 
 
 def distinct_trades(layout: TableLayout, window: str) -> str:
@@ -50,15 +73,19 @@ def distinct_trades(layout: TableLayout, window: str) -> str:
 
 
 def distinct_snapshots(layout: TableLayout, window: str) -> str:
-    """Return a query of ``us`` and the four ladders of one token."""
+    """Return a query of market_id, token_id, ``us`` and the four ladders."""
     columns = [column for column in ORDERBOOK_SNAPSHOTS.columns if column.name in LADDERS]
     plain = " ".join(
-        ("SELECT", layout.us, "AS us,", layout.selected(tuple(columns)), "FROM orderbook_snapshots", window)
-    )
+        (
+            "SELECT market_id, token_id,", layout.us, "AS us,", layout.selected(tuple(columns)),
+            "FROM orderbook_snapshots", window,
+        )
+    )  # fmt: skip
     if not layout.may_repeat_keys:
         return plain
+    key = "market_id, token_id, us"
     last = (" ".join(("last(", name, ") AS", name)) for name in LADDERS)
-    return " ".join(("SELECT us,", ", ".join(last), "FROM (", plain, ") GROUP BY us"))
+    return " ".join(("SELECT", key, ",", ", ".join(last), "FROM (", plain, ") GROUP BY", key))
 
 
 def bars_query(layout: TableLayout, window: str, width: str, width_us: int) -> str:

@@ -19,20 +19,19 @@ import pyarrow.compute as pc
 
 from tributary_pipelines.core.frames import Frame
 from tributary_pipelines.core.units import US_PER_DAY, day_start, from_us, to_us
-from tributary_pipelines.storage.arrow import stored_schema, to_pandas
-from tributary_pipelines.storage.base import NearestDays, ResultDay, ResultStore
-from tributary_pipelines.storage.incoming import check_days, incoming_rows
+from tributary_pipelines.storage.arrow import split, stored_schema, to_pandas
+from tributary_pipelines.storage.base import NearestDays, ResultDay, ResultStore, Token
+from tributary_pipelines.storage.incoming import result_rows
 from tributary_pipelines.storage.questdb.bulk import BulkReader
 from tributary_pipelines.storage.questdb.connection import placeholders
 from tributary_pipelines.storage.questdb.http import to_send
 from tributary_pipelines.storage.questdb.layout import Layouts
+from tributary_pipelines.storage.questdb.queries import MAX_NAMED
 from tributary_pipelines.storage.questdb.versions import changed_days, new_version, transactions
 from tributary_pipelines.storage.questdb.wal import wait_applied
 from tributary_pipelines.storage.schema import IS_MARKER, RUN_VERSION, listed, quoted, result_frame, versioned_columns
 
 _ROWS_PER_TRANSACTION = 500_000
-#: More markets than this are not named in a question; the time range alone narrows it.
-_MAX_NAMED = 100
 _RANDOM_NS = 1024
 
 
@@ -51,18 +50,19 @@ class QuestDBResults(ResultStore):
 
     def replace_days(self, frame: Frame, days: Sequence[ResultDay], rows: pd.DataFrame) -> None:
         """Make ``rows`` the only rows of these days, each day in one transaction."""
-        table = incoming_rows(result_frame(frame), rows)
-        check_days(frame, list(days), table)
+        self.replace_checked(frame, days, result_rows(frame, days, rows))
+
+    def replace_checked(self, frame: Frame, days: Sequence[ResultDay], rows: pa.Table) -> None:
+        """Do the same with rows that are converted and in order."""
         if not days:
             return
         held = self._held(frame, days)
-        changed = changed_days(frame, days, table, held)
+        changed = changed_days(frame, days, rows, held)
         version = max(self.clock(), (pc.max(held[RUN_VERSION.name]).as_py() or 0) + 1)
         columns = versioned_columns(frame)
         symbols = [column.name for column in columns if column.kind == "symbol"]
-        for batch in transactions(changed, table, _ROWS_PER_TRANSACTION):
-            rows = to_send(new_version(frame, batch, table, version), columns)
-            self.bulk.http.send(frame.name, rows, symbols)
+        for batch in transactions(changed, rows, _ROWS_PER_TRANSACTION):
+            self.bulk.http.send(frame.name, to_send(new_version(frame, batch, rows, version), columns), symbols)
         if changed:
             wait_applied(self.bulk.connection, [frame.name])
 
@@ -70,16 +70,32 @@ class QuestDBResults(ResultStore):
         self, frame: Frame, start: datetime, end: datetime, market_id: str | None = None, token_id: str | None = None
     ) -> pd.DataFrame:
         """Return result rows by time, of each day its newest version."""
-        start_us, end_us = to_us(start), to_us(end)
         named = {
             name: [value] for name, value in (("market_id", market_id), ("token_id", token_id)) if value is not None
         }
+        return to_pandas(frame, self._between(result_frame(frame), start, end, named))
+
+    def read_of(
+        self, frame: Frame, tokens: Sequence[Token], start: datetime, end: datetime
+    ) -> dict[Token, pd.DataFrame]:
+        """Return the rows of each of these tokens."""
+        found: dict[tuple[str, ...], pa.Table] = {}
+        nothing = stored_schema(versioned_columns(result_frame(frame))).empty_table()
+        for first in range(0, len(tokens), MAX_NAMED):
+            ids = zip(*tokens[first : first + MAX_NAMED], strict=True)
+            named = {name: list(dict.fromkeys(of)) for name, of in zip(("market_id", "token_id"), ids, strict=True)}
+            found |= split(self._between(frame, start, end, named), ("market_id", "token_id"))
+        return {token: to_pandas(frame, found.get(token, nothing)) for token in tokens}
+
+    def _between(self, frame: Frame, start: datetime, end: datetime, named: dict[str, list[str]]) -> pa.Table:
+        """Return the newest rows of [start, end), with bookkeeping."""
+        start_us, end_us = to_us(start), to_us(end)
         # A day's newest version shows only among all rows of the day.
         first, last = start_us // US_PER_DAY * US_PER_DAY, -(-end_us // US_PER_DAY) * US_PER_DAY
-        table = self._newest(result_frame(frame), from_us(first), from_us(last), named)
+        table = self._newest(frame, from_us(first), from_us(last), named)
         us = table["timestamp"].cast(pa.int64())
         is_asked = pc.and_(pc.greater_equal(us, start_us), pc.less(us, end_us))
-        return to_pandas(frame, table.filter(pc.and_(is_asked, pc.invert(table[IS_MARKER.name]))))
+        return table.filter(pc.and_(is_asked, pc.invert(table[IS_MARKER.name])))
 
     def nearest_days(self, frame: Frame, market_id: str, token_id: str, day: date) -> NearestDays:
         """Return the newest day with rows before ``day``, and the oldest from ``day`` on."""
@@ -101,7 +117,8 @@ class QuestDBResults(ResultStore):
     def _held(self, frame: Frame, days: Sequence[ResultDay]) -> pa.Table:
         first, last = min(day.day for day in days), max(day.day for day in days)
         markets = sorted({day.market_id for day in days})
-        named = {"market_id": markets} if len(markets) <= _MAX_NAMED else {}
+        # Of more markets the time range alone narrows the question.
+        named = {"market_id": markets} if len(markets) <= MAX_NAMED else {}
         return self._newest(frame, day_start(first), day_start(last) + timedelta(days=1), named)
 
     def _newest(self, frame: Frame, start: datetime, end: datetime, named: dict[str, list[str]]) -> pa.Table:
