@@ -104,8 +104,9 @@ def test_any_positive_number_ends_in_a_lawful_result(short_tape, field: str, val
 
 
 @pytest.mark.parametrize("size", [1e60, 1e120, 1e154, 1e308])
-def test_one_absurd_trade_takes_gamma_and_leaves_the_books_figures(short_tape, short_days, size: float) -> None:
-    found = calibrated(with_value(short_tape.trades, "sizes", 100, size), short_tape.books)
+def test_absurd_trades_take_gamma_and_leave_the_books_figures(short_tape, short_days, size: float) -> None:
+    # Three in two hours: at the largest size not even their sum is finite.
+    found = calibrated(with_value(short_tape.trades, "sizes", slice(100, 103), size), short_tape.books)
     assert refused_of(found) == {"gamma", "resilience_rate"}
     expected = calibrate_days(short_days, SHORT_DAYS)
     for name in ("epsilon", "book_slope", "eta"):
