@@ -7,7 +7,7 @@ own instrument; the rest go on, and the step fails at the end with the list.
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import UTC, date, datetime, timedelta
 
 import dagster as dg
@@ -22,12 +22,18 @@ from tributary_pipelines.defs.partitions import days_of
 from tributary_pipelines.defs.resources import MarketStoreResource, SettingsResource
 from tributary_pipelines.flows.statistics import fingerprint_of
 from tributary_pipelines.flows.subjects import Subject, series_subject, subject_of
-from tributary_pipelines.storage.base import MarketStore, ResultDay
+from tributary_pipelines.storage.base import MarketStore, ResultDay, Token
+from tributary_pipelines.storage.together import together
 
 #: A server that restarts is back within these waits, 30 s in all.
 RETRY_WAITS_S = (2, 4, 8, 16)
 _DAYS_BY_HAND = 30
 _MOST_WITH_PICTURES = 50
+#: Days of raw data that are held in memory at a time, 10 MB each; more of them together are hardly quicker.
+MOST_TOGETHER = 16
+
+#: A selected asset and its instrument.
+Chosen = tuple[dg.AssetKey, Instrument]
 
 #: What the step of a stage yields.
 StageEvent = dg.MaterializeResult[None] | dg.AssetCheckResult
@@ -119,7 +125,7 @@ class StageRun:
     refused: dict[dg.AssetKey, str] = field(default_factory=dict)
     failed: dict[str, str] = field(default_factory=dict)
 
-    def selected(self) -> Iterator[tuple[dg.AssetKey, Instrument]]:
+    def selected(self) -> Iterator[Chosen]:
         """Return the selected assets and their instruments, in the order of the settings."""
         chosen = self.context.selected_asset_keys
         return ((key, instrument) for key, instrument in self.instruments.items() if key in chosen)
@@ -143,6 +149,26 @@ class StageRun:
                 # Recorded here and raised when the stage is concluded: one instrument's failure is its own.
                 self.context.log.error(f"{instrument.name}: {error}", exc_info=error)
                 self.failed[instrument.name] = f"{type(error).__name__}: {error}"
+
+    def groups(self, chosen: Iterable[Chosen], *, most: int = MOST_TOGETHER) -> Iterator[list[Chosen]]:
+        """Yield instruments a few at a time, fewer the more days each has; see ``together``.
+
+        Parameters
+        ----------
+        most
+            Days of instruments in a group, unless one instrument has more.
+        """
+        waiting, size = list(chosen), max(most // len(self.days), 1)
+        return (waiting[first : first + size] for first in range(0, len(waiting), size))
+
+    @contextmanager
+    def together(self, tokens: Iterable[Token]) -> Iterator["StageRun"]:
+        """Give this run with a store that reads for all these tokens at once and writes results when the block ends.
+
+        Only what is done after the block may say that results are stored.
+        """
+        with retried(self.context), together(self.store, list(dict.fromkeys(tokens))) as near:
+            yield replace(self, store=near)
 
     def describe(self, key: dg.AssetKey, values: Mapping[date, Mapping[str, object]]) -> None:
         """Give each day of an asset its own metadata; a range of days would else show the same numbers every day."""
