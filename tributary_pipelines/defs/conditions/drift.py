@@ -13,12 +13,13 @@ sudden change has to be large, and a slow one shows once the windows of half of 
 
 from collections.abc import Iterator
 from dataclasses import dataclass
-from datetime import datetime, timedelta
 from math import hypot
 
 import numpy as np
 import pandas as pd
+from numpy.typing import NDArray
 
+from tributary_pipelines.core.frames import Float64Array1D, Float64Array2D
 from tributary_pipelines.core.units import PARAMETER_UNITS
 from tributary_pipelines.defs.conditions.violations import Violations
 
@@ -28,7 +29,7 @@ FEWEST_DAYS = 5
 _LEAST_CHANGE = 0.01
 #: eta is book_slope times a setting: it says nothing of its own.
 _COMPARED = tuple(name for name in PARAMETER_UNITS if name != "eta")
-_ENDS = ["value", "low", "high"]
+_TRAILING = np.timedelta64(TRAILING_DAYS, "D")
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,16 +60,16 @@ def check_drift(found: Violations, rows: pd.DataFrame, trailing: pd.DataFrame) -
     for name in _COMPARED:
         before = _levels(name, trailing)
         for at, compared, now in _each(_levels(name, rows)):
-            is_before = (before["timestamp"] < at) & (before["timestamp"] >= at - timedelta(days=TRAILING_DAYS))
-            known = before.loc[is_before & (before["compared"] == compared), _ENDS]
-            if len(known) < FEWEST_DAYS:
+            is_before = (before.at < at) & (before.at >= at - _TRAILING) & (before.compared == compared)
+            n_days = np.count_nonzero(is_before)
+            if n_days < FEWEST_DAYS:
                 continue
-            usual = Level(*(float(known[end].median()) for end in _ENDS))
+            usual = Level(*np.median(before.ends[is_before], axis=0).tolist())
             factor = f"is {now.value / usual.value:.3g} times" if usual.value > 0 else "left"
             found.prefer(
                 not drifted(now, usual),
-                f"{at:%Y-%m-%d}: drift: {compared} = {now} {factor} its trailing median {usual} over {len(known)} "
-                "days: farther than both intervals explain",
+                f"{at.astype('datetime64[D]')}: drift: {compared} = {now} {factor} its trailing median {usual} over "
+                f"{n_days} days: farther than both intervals explain",
             )
 
 
@@ -89,28 +90,43 @@ def drifted(now: Level, usual: Level) -> bool:
     return abs(change) > max(explained, _LEAST_CHANGE * abs(usual.value))
 
 
-def _each(levels: pd.DataFrame) -> Iterator[tuple[datetime, str, Level]]:
-    for at, compared, *ends in levels.itertuples(index=False):
+@dataclass(frozen=True, slots=True)
+class _Levels:
+    """Days that have an interval: their time, what is compared by its name, and value, low and high, (n, 3)."""
+
+    at: NDArray[np.datetime64]
+    compared: NDArray[np.object_]
+    ends: Float64Array2D
+
+
+def _each(levels: _Levels) -> Iterator[tuple[np.datetime64, str, Level]]:
+    for at, compared, ends in zip(levels.at, levels.compared, levels.ends.tolist(), strict=True):
         yield at, compared, Level(*ends)
 
 
-def _levels(name: str, rows: pd.DataFrame) -> pd.DataFrame:
-    """Return timestamp, what is compared by its name, value, low and high, of the rows that have an interval.
+def _levels(name: str, rows: pd.DataFrame) -> _Levels:
+    """Return the rows that have an interval.
 
     What the last price alone explains is taken out: between declared bounds sigma follows the last mid, and a fee may;
     the volatility of the state and the half-spread do not.
     """
-    levels = rows[[name, f"{name}_ci_low", f"{name}_ci_high"]].astype(float).set_axis(_ENDS, axis=1)
-    levels.insert(0, "timestamp", rows["timestamp"])
-    levels.insert(1, "compared", name)
+    # Plain arrays: as pandas columns this took longer than calibrating the market.
+    ends = np.column_stack([_numbers(rows, key) for key in (name, f"{name}_ci_low", f"{name}_ci_high")])
+    compared = np.full(len(rows), name, object)
     if name == "sigma":
-        state = rows["sigma_x"].astype(float)
-        is_scaled = state.notna() & (levels["value"] > 0)
-        scale = np.where(is_scaled, state / levels["value"], 1.0)
-        levels[_ENDS] = levels[_ENDS].mul(scale, axis=0)
-        levels.loc[is_scaled, "compared"] = "sigma_x"
+        state = _numbers(rows, "sigma_x")
+        is_scaled = ~np.isnan(state) & (ends[:, 0] > 0)
+        ends[is_scaled] *= (state[is_scaled] / ends[is_scaled, 0])[:, None]
+        compared[is_scaled] = "sigma_x"
     if name == "epsilon":
-        fee = rows["fee_per_share"].astype(float).fillna(0.0)
-        levels[_ENDS] = levels[_ENDS].sub(fee, axis=0)
-        levels.loc[fee != 0, "compared"] = "epsilon without its fee"
-    return levels.replace([np.inf, -np.inf], np.nan).dropna(subset=_ENDS)
+        fee = _numbers(rows, "fee_per_share")
+        fee = np.where(np.isnan(fee), 0.0, fee)
+        ends -= fee[:, None]
+        compared[fee != 0] = "epsilon without its fee"
+    is_known = np.isfinite(ends).all(axis=1)
+    at = rows["timestamp"].dt.tz_convert(None).to_numpy()
+    return _Levels(at[is_known], compared[is_known], ends[is_known])
+
+
+def _numbers(rows: pd.DataFrame, name: str) -> Float64Array1D:
+    return np.array(rows[name].astype(float))
