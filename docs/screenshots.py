@@ -11,7 +11,7 @@ from pathlib import Path
 
 from playwright.sync_api import Page
 
-from tests.integration.dagster_ui import materialise_latest_day, open_browser, show_lineage, show_plots
+from tests.integration.dagster_ui import materialise_latest_day, open_browser, show_lineage, show_picture, show_plots
 from tests.integration.processes import clean_environment, free_port, running, wait_until
 
 IMAGES = Path(__file__).parent / "images"
@@ -29,9 +29,11 @@ def take_screenshots(page: Page, address: str) -> None:
     _save(page, "market_lineage")
     show_plots(page, address, f"{INSTRUMENT}/{PARAMETERS}", "sigma")
     page.set_viewport_size({"width": 1440, "height": 1150})
-    page.get_by_text("gamma", exact=True).first.evaluate("heading => heading.scrollIntoView({block: 'start'})")
+    page.get_by_text("eta_ci_high", exact=True).first.evaluate("heading => heading.scrollIntoView({block: 'start'})")
     _save(page, "parameter_history")
     page.set_viewport_size({"width": 1440, "height": 900})
+    show_picture(page, address, f"{INSTRUMENT}/{PARAMETERS}", "impact_curve")
+    _save(page, "impact_curve")
     materialise_latest_day(page, address, f"{INSTRUMENT}/vwap_bars")
     page.reload()
     page.get_by_text("RUN_SUCCESS").wait_for()

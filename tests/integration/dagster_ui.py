@@ -1,4 +1,4 @@
-"""What a person does in the Dagster UI, done by a real browser: look at the lineage, at plots, materialise a day.
+"""What a person does in the Dagster UI, done by a real browser: look at lineage, plots and pictures, materialise a day.
 
 The pages are driven by what they show (button texts, headings), never by generated class names.
 """
@@ -64,6 +64,22 @@ def show_plots(page: Page, address: str, asset: str, metadata_key: str) -> dict[
     drawn: list[tuple[str, list[Any]]] = page.evaluate(_CHART_DATA)
     assert canvas.evaluate(_INK) > 2, "the plot is empty"
     return dict(drawn)
+
+
+def show_picture(page: Page, address: str, asset: str, metadata_key: str) -> tuple[str, int]:
+    """Open a picture of the newest materialisation: Overview -> Metadata -> Show Markdown; return its text and width.
+
+    The width is that of the decoded picture in pixels, and 0 when the browser could not read it.
+    """
+    page.goto(f"{address}/assets/{asset}")
+    page.get_by_role("button", name="Table").click()
+    page.get_by_placeholder("Filter metadata keys").fill(metadata_key)
+    row = page.get_by_role("row").filter(has_text=metadata_key)
+    row.get_by_text("Show Markdown").click()
+    picture = page.get_by_role("dialog").get_by_role("img").last
+    expect(picture).to_be_visible()
+    page.wait_for_function("picture => picture.complete", arg=picture.element_handle())
+    return str(picture.get_attribute("alt")), int(picture.evaluate("picture => picture.naturalWidth"))
 
 
 def materialise_latest_day(page: Page, address: str, asset: str) -> None:

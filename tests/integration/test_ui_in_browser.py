@@ -13,7 +13,7 @@ from typing import Any
 import pytest
 from playwright.sync_api import Page
 
-from tests.integration.dagster_ui import materialise_latest_day, open_browser, show_lineage, show_plots
+from tests.integration.dagster_ui import materialise_latest_day, open_browser, show_lineage, show_picture, show_plots
 from tests.integration.processes import clean_environment, free_port, running, wait_until
 from tests.what_cannot_run import need_program
 from tributary_pipelines.cli.folder import dagster_home, write_folder
@@ -85,10 +85,30 @@ def test_the_lineage_shows_the_stages(site: Site) -> None:
 
 def test_the_parameter_history_is_a_plot_of_thirty_points(site: Site) -> None:
     drawn = show_plots(site.page, site.address, "alpha/almgren_chriss_parameters", "sigma")
-    for name in ("sigma", "epsilon", "book_slope"):
-        points = [value for value in drawn[name] if value is not None and math.isfinite(value)]
+    for name in ("sigma", "epsilon", "book_slope", "eta"):
+        points = [value for value in drawn[name] if is_drawn(value)]
         assert len(points) >= 30, name
         assert len(set(points)) > 20, f"{name} is flat: every day shows the same number"
+
+
+def is_drawn(value: float | None) -> bool:
+    """Whether a day has a point; days without a number are gaps."""
+    return value is not None and math.isfinite(value)
+
+
+def test_the_ends_of_the_intervals_are_plots_around_their_values(site: Site) -> None:
+    drawn = show_plots(site.page, site.address, "alpha/almgren_chriss_parameters", "gamma")
+    for name in ("sigma", "gamma", "book_slope", "eta", "resilience_rate"):
+        days = zip(drawn[f"{name}_ci_low"], drawn[name], drawn[f"{name}_ci_high"], strict=True)
+        known = [ends for ends in days if all(is_drawn(end) for end in ends)]
+        assert len(known) >= 30, name
+        assert all(low < value < high for low, value, high in known), name
+
+
+def test_the_impact_curve_of_the_newest_day_is_a_picture(site: Site) -> None:
+    text, width_px = show_picture(site.page, site.address, "alpha/almgren_chriss_parameters", "impact_curve")
+    assert "in alpha" in text
+    assert width_px > 400
 
 
 def test_a_day_is_materialised_by_click(site: Site) -> None:
