@@ -2,7 +2,7 @@
 
 One synthetic market goes through the package; the server copies its rows to the other markets, so that a thousand of
 them are there in a minute. Earlier days are stored thinned (disk), with the statistics of whole days, which a
-recalibration takes as they are stored.
+recalibration takes as they are stored, since they carry the mark of the present settings.
 """
 
 from collections.abc import Sequence
@@ -21,7 +21,7 @@ from tributary_pipelines.core.result_frames import ALMGREN_CHRISS_PARAMETERS, IM
 from tributary_pipelines.core.settings import AnalyticsSettings
 from tributary_pipelines.core.units import US_PER_DAY, day_start, to_us
 from tributary_pipelines.flows.calibration import calibrate_windows, store_parameters
-from tributary_pipelines.flows.statistics import store_statistics
+from tributary_pipelines.flows.statistics import _settings_mark, store_statistics
 from tributary_pipelines.flows.subjects import subject_of
 from tributary_pipelines.storage.base import MarketStore
 from tributary_pipelines.storage.questdb.server import ServerInfo
@@ -109,6 +109,7 @@ def _write_earlier_results(
                 staleness_limit_s=settings.simulation.staleness_limit,
                 price_min=market.price_min,
                 price_max=market.price_max,
+                data_fingerprint=_settings_mark(settings),
             )
         )
     store_statistics(store, found)
