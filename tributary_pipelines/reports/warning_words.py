@@ -129,9 +129,12 @@ REASONS: tuple[tuple[str, Words], ...] = (
     ("telling the permanent part apart", FLAGS["slow_resilience"]),
     ("is seen to fade", Words("the price does not visibly come back after trades", _MORE_DAYS)),
     (
-        "not known to lie between",
-        Words("the book recovers faster than 10 s, slower than 2 h, or too few trades tell", _MORE_DAYS),
+        "may be beyond 2 h",
+        Words("the book recovers so slowly that a day does not show it: slice as if it did not", _MORE_DAYS),
     ),
+    ("may be below 10 s", Words("the book recovers faster than its snapshots show, which costs you nothing")),
+    ("of flow are counted: part of it fades", FLAGS["slow_resilience"]),
+    ("impact fades", FLAGS["slow_resilience"]),
     ("do not share enough minutes", Words("trades and quotes hardly overlap in time", _MORE_BOOKS)),
     ("lie an hour apart", Words("the snapshots are too patchy to see an hour's move of the price", _MORE_BOOKS)),
     (

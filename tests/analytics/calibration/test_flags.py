@@ -141,6 +141,15 @@ def test_slow_resilience(half_life_s: float, is_flagged: bool) -> None:
     assert is_flagged == any("more than the 180 min that are kept" in reason for reason in found.reasons)
 
 
+@pytest.mark.parametrize("half_life_s", [4 * 3_600, 8 * 3_600])
+def test_a_book_slower_than_the_grid_gives_no_gamma_and_no_sigma(half_life_s: float) -> None:
+    tape = tape_of(1, 30, half_life_s=half_life_s, snapshot_s=30)
+    days = statistics_of(tape.trades, tape.books, 30)
+    found = calibrate_days(days, 30)
+    assert (found.status, found.value("gamma"), found.value("sigma")) == ("refused", None, None)
+    assert "slow_resilience" in found.flags
+
+
 @pytest.mark.parametrize(("declared", "is_flagged"), [({}, True), ({"price_min": 0.0, "price_max": 1.0}, False)])
 def test_sigma_unscaled(short_tape, declared: dict[str, float], is_flagged: bool) -> None:
     # Bounds that were declared after the statistics were made cannot scale them.

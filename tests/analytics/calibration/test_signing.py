@@ -72,14 +72,14 @@ def test_the_venues_sides_stay_and_are_what_the_rule_is_checked_on() -> None:
     trades = trades_of((1, 0.51, 10, -1), (2, 0.49, 10, -1), (3, 0.51, 10, 0), (60, 0.51, 10, 1), (61, 0.40, 10, 0))
     signed, counts = sign_trades(trades, books_of((0, *BOOK)), REACH_US)
     assert signed.signs.tolist() == [-1, -1, 1, 1, -1]
-    assert counts == SideCounts(n_unsigned=2, n_rule_signed=2, n_checked=3, n_agreeing=2)
+    assert counts == SideCounts(n_unsigned=2, n_checked=3, n_agreeing=2)
     assert counts.misclassification_rate == pytest.approx(1 / 3)
     assert trades.signs.tolist() == [-1, -1, 0, 1, 0]
 
 
 def test_the_buy_at_the_beginning_is_no_evidence() -> None:
     counts = sign_trades(trades_of((1, 0.5, 10, 1), (2, 0.5, 10, 1)), no_order_books(), REACH_US)[1]
-    assert counts == SideCounts(n_unsigned=0, n_rule_signed=0, n_checked=0, n_agreeing=0)
+    assert counts == SideCounts(n_unsigned=0, n_checked=0, n_agreeing=0)
     assert counts.misclassification_rate is None
 
 
@@ -87,7 +87,7 @@ def test_no_trades() -> None:
     signed, counts = sign_trades(no_trades(), books_of((0, *BOOK)), REACH_US)
     assert len(signed) == 0
     assert signed.signs.dtype == np.int8
-    assert counts == SideCounts(0, 0, 0, 0)
+    assert counts == SideCounts(0, 0, 0)
 
 
 def sign_one_by_one(trades: Trades, books: OrderBooks) -> list[int]:
@@ -135,7 +135,7 @@ def test_the_check_on_signed_trades_tells_the_accuracy_on_the_others() -> None:
     half = replace(tape.trades, signs=np.where(is_hidden, 0, tape.trades.signs).astype(np.int8))
     signed, counts = sign_trades(half, no_order_books(), REACH_US)
     wrong = np.mean(signed.signs[is_hidden] != tape.trades.signs[is_hidden])
-    assert counts.n_rule_signed == is_hidden.sum()
+    assert counts.n_unsigned == is_hidden.sum()
     assert counts.n_checked + counts.n_unsigned >= len(half) - 2
     assert counts.misclassification_rate == pytest.approx(wrong, abs=0.03)
 
@@ -153,13 +153,13 @@ def test_a_million_trades_take_well_under_a_second() -> None:
 
 
 def test_attenuation_by_hand() -> None:
-    counts = SideCounts(n_unsigned=100, n_rule_signed=100, n_checked=200, n_agreeing=172)
+    counts = SideCounts(n_unsigned=100, n_checked=200, n_agreeing=172)
     assert attenuation(counts, 1.0) == pytest.approx(0.72)
     assert attenuation(counts, 0.25) == pytest.approx(0.93)
 
 
 def test_attenuation_is_unknown_when_nothing_was_checked_and_none_when_nothing_was_guessed() -> None:
-    unchecked = SideCounts(n_unsigned=100, n_rule_signed=100, n_checked=0, n_agreeing=0)
+    unchecked = SideCounts(n_unsigned=100, n_checked=0, n_agreeing=0)
     assert attenuation(unchecked, 1.0) is None
     assert attenuation(unchecked, 0.0) == 1.0
 
@@ -167,7 +167,7 @@ def test_attenuation_is_unknown_when_nothing_was_checked_and_none_when_nothing_w
 @pytest.mark.parametrize("share", [-0.1, 1.1, float("nan")])
 def test_a_share_is_a_fraction(share: float) -> None:
     with pytest.raises(ValidationError, match="share of trades signed by rule is"):
-        attenuation(SideCounts(1, 1, 1, 1), share)
+        attenuation(SideCounts(1, 1, 1), share)
 
 
 def test_wrong_sides_shrink_a_slope_by_the_attenuation() -> None:
@@ -178,5 +178,5 @@ def test_wrong_sides_shrink_a_slope_by_the_attenuation() -> None:
     seen = np.where(is_rule & is_wrong, -flow, flow)
     slope_ratio = float(seen @ flow / (seen @ seen))
     checked = ~is_rule
-    counts = SideCounts(is_rule.sum(), is_rule.sum(), checked.sum(), (checked & ~is_wrong).sum())
+    counts = SideCounts(is_rule.sum(), checked.sum(), (checked & ~is_wrong).sum())
     assert slope_ratio == pytest.approx(attenuation(counts, float(is_rule.mean())), abs=0.01)

@@ -35,7 +35,9 @@ def calibration(market_id: str = "thin", gamma: float | None = None, **changes: 
         },
         code_version="almgren_chriss_parameters/2",
         data_fingerprint=f"of {market_id}",
+        sigma_window=values["sigma"],
         flow_sq_per_day=900.0,
+        flow_sq_error=0.0,
     )
     return replace(made, **changes)
 

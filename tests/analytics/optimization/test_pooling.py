@@ -53,6 +53,24 @@ def test_the_interval_is_students_in_logs() -> None:
     assert estimate.ci_low * estimate.ci_high == pytest.approx(estimate.value**2, rel=1e-12)
 
 
+def test_the_error_of_the_markets_own_scale_is_part_of_the_interval() -> None:
+    estimate = borrow_gamma(calibration(flow_sq_error=0.6), pool()).estimates["gamma"]
+    error = sqrt(log(2) ** 2 * 4 / 3 + 0.3**2)
+    assert log(estimate.ci_high / estimate.value) == pytest.approx(T_2 * error, rel=0.01)
+
+
+def test_scales_are_of_the_window_and_not_of_the_last_mid() -> None:
+    ended_near_a_bound = [replace(members()[0], estimates=calibration("a", 0.5 * SCALE, sigma=0.003).estimates)]
+    assert make_pool("venue", [*ended_near_a_bound, *members()[1:]]) == pool()
+    thin = replace(calibration(sigma=0.003), sigma_window=0.03)
+    assert borrow_gamma(thin, pool()).value("gamma") == pytest.approx(0.25 * SCALE, rel=1e-12)
+
+
+def test_trades_that_clearly_move_the_price_the_wrong_way_are_a_fault_that_no_pool_mends() -> None:
+    assert not may_borrow(calibration(gamma_own=-5e-4, gamma_se=1e-4, gamma_t=-5.0))
+    assert may_borrow(calibration(gamma_own=-1e-4, gamma_se=1e-4, gamma_t=-1.0))
+
+
 @pytest.mark.parametrize(
     "own",
     [(-1e-3, 1e-4), (0.0, 1e-4), (None, None), (1e-3, None)],

@@ -44,8 +44,8 @@ def display_sums(sampled: OrderBooks, unit: float) -> dict[str, Float64Array1D]:
 
 
 def mean_curve(sums: Float64Array1D, counts: Float64Array1D) -> Float64Array1D:
-    """Return mean costs of a displayed curve, (32,) P; NaN where fewer than 20 snapshots, or a tenth, could fill."""
-    enough = counts >= max(_FEWEST_BOOKS, 0.1 * float(counts.max(initial=0.0)))
+    """Return mean costs of a displayed curve, (32,) P; NaN where fewer than 20 snapshots, or half, could fill."""
+    enough = counts >= max(_FEWEST_BOOKS, 0.5 * float(counts.max(initial=0.0)))
     mean = np.full(len(sums), np.nan)
     mean[enough] = sums[enough] / counts[enough]
     return mean

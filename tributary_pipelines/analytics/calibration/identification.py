@@ -58,10 +58,10 @@ def identify(window: WindowStatistics, market: Market, *, window_end: datetime, 
         resampling=window.resampling(),
     )
     _find_resilience(found, window, resilience)
-    _find_sigma(found, window, market, window_end, resilience.half_life_s)
+    _find_sigma(found, window, market, window_end, resilience)
     _find_epsilon(found, window, market)
     _find_book_slope(found, window, market, eta_interval_s)
-    gamma_draws = find_gamma(found, window, resilience.half_life_s)
+    gamma_draws = find_gamma(found, window, resilience)
     _compare_kappas(found, window, resilience, gamma_draws)
     if market.resolves_at is not None:
         days_left = (market.resolves_at - window_end).total_seconds() / SECONDS_PER_DAY
@@ -104,18 +104,22 @@ def _is_scaled(window: WindowStatistics, market: Market) -> bool:
 
 
 def _find_sigma(
-    found: Findings, window: WindowStatistics, market: Market, end: datetime, half_life_s: float | None
+    found: Findings, window: WindowStatistics, market: Market, end: datetime, resilience: ResilienceFit
 ) -> None:
     tick = market.tick_size if market.tick_size is not None else _least_tick(window)
     moves = [window.total(name) for name in ("move_sq", "n_moves", "move_scale_sq")]
-    volatility = two_scale_volatility(*moves, tick_size=tick, half_life_s=half_life_s)
+    volatility = two_scale_volatility(*moves, tick_size=tick, half_life_s=resilience.half_life_s)
     is_scaled = _is_scaled(window, market)
     mid = found.diagnostics["last_mid"]
     found.diagnostics |= {
         "lag_short_s": volatility.lag_short_s,
         "lag_long_s": volatility.lag_long_s,
+        "sigma_window": volatility.sigma,
         "sigma_x": volatility.state_sigma if is_scaled else None,
     }
+    if resilience.is_slow:
+        found.refuse("sigma", "impact fades so slowly that moves over more than 12 h would be needed")
+        return
     if volatility.sigma is None or mid is None:
         found.refuse("sigma", volatility.reason or "there is no mid")
         return
@@ -212,6 +216,11 @@ def _compare_kappas(
     with np.errstate(divide="ignore", invalid="ignore"):
         slopes = resampling.draws(window.blocks("slope_sum")) / resampling.draws(window.blocks("n_slopes"))
     kappas = 2 * slopes - gamma_draws
+    gap = abs((resilience.kappa or 0.0) - kappa)
+    # Thirty per cent apart by sampling error alone says nothing (our addition).
+    error = np.hypot(float(np.nanstd(kappas)), resilience.kappa_se or 0.0)
+    is_apart = gap > MOST_KAPPA_GAP * kappa and gap > 2 * error
+    found.flag("kappa_mismatch", when=is_apart and resilience.kappa_se is not None)
     if resilience.half_life_s is None:
         return
     eta = float(transient_eta(np.array([kappa]), np.array([resilience.half_life_s]), CHILD_INTERVAL_S)[0])
@@ -221,7 +230,3 @@ def _compare_kappas(
         "transient_eta_ci_low": measured.ci_low,
         "transient_eta_ci_high": measured.ci_high,
     }
-    gap = abs((resilience.kappa or 0.0) - kappa)
-    # Thirty per cent apart by sampling error alone says nothing (our addition).
-    error = np.hypot(float(np.nanstd(kappas)), resilience.kappa_se or 0.0)
-    found.flag("kappa_mismatch", when=gap > MOST_KAPPA_GAP * kappa and gap > 2 * error)

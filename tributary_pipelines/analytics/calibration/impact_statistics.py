@@ -38,7 +38,7 @@ from tributary_pipelines.core.frames import Float64Array1D, Float64Array2D, Orde
 from tributary_pipelines.core.soundness import sound_market_data
 from tributary_pipelines.core.units import US_PER_DAY, US_PER_S, day_start, to_us
 
-CODE_VERSION = "impact_statistics/3"
+CODE_VERSION = "impact_statistics/4"
 
 _BLOCKS = (BLOCKS_PER_DAY,)
 

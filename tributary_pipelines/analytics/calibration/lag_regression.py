@@ -13,7 +13,7 @@ Source: Hasbrouck (1991) for the distributed lag; Newey & West (1987) for the se
 
 from dataclasses import dataclass
 from itertools import pairwise
-from math import sqrt
+from math import inf, sqrt
 
 import numpy as np
 from numpy.typing import NDArray
@@ -30,6 +30,8 @@ WIDE_LAG_EDGES = (0, 1, 2, 3, 4, 6, 9, 12, 18, 24, 36)
 #: A row needs the flow of this time before it; earlier flow that lies before midnight counts as none.
 LEAST_HORIZON_S = 600.0
 HALF_LIVES = 7.2
+#: The longest half-life whose horizon the lags still reach, s.
+LONGEST_HALF_LIFE_S = LAG_EDGES[-1] * BUCKET_S / HALF_LIVES
 _LEAST_EIGENVALUE = 1e-10
 
 
@@ -187,7 +189,7 @@ def fit_lags(
     problem = _problem(xtx, xty, yty, resampling, len(edges))
     if groups is None:
         problem = (
-            f"impact fades with a half-life of {(half_life_s or 0) / 60:.0f} min: telling the permanent part apart "
+            f"impact fades with a half-life {_in_words(half_life_s or 0.0)}: telling the permanent part apart "
             f"takes {HALF_LIVES:g} half-lives of flow, more than the {horizon_s / 60:.0f} min that are kept"
         )
     if problem is not None or groups is None:
@@ -212,6 +214,10 @@ def fit_lags(
         horizon_s,
         None,
     )
+
+
+def _in_words(half_life_s: float) -> str:
+    return f"of {half_life_s / 60:.0f} min" if half_life_s < inf else "that may be beyond 2 h"
 
 
 def _not_identified(reason: str | None, horizon_s: float) -> LagFit:

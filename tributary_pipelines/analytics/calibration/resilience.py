@@ -8,7 +8,7 @@ Trade times are taken as they are: a guard would destroy the fit. Y starts at 0 
 Source: Obizhaeva & Wang (2013) for the propagator; variable projection (Golub & Pereyra, 1973).
 """
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from math import log
 
 import numpy as np
@@ -24,6 +24,8 @@ N_RATES = len(HALF_LIVES_S)
 LEAST_T = 2.0
 #: Share of draws that may lie at an end of the grid before rho counts as not identified.
 _MOST_AT_THE_ENDS = 0.1
+#: Middle of the grid, s: tells its two ends apart.
+_MIDDLE_S = 270.0
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -42,6 +44,8 @@ class ResilienceFit:
         Bootstrap standard error of kappa.
     reason : str or None
         Why the half-life is None.
+    is_slow : bool
+        Impact is seen to fade, and so slowly that the half-life may lie beyond the 2 h of the grid.
     """
 
     half_life_s: float | None
@@ -50,6 +54,7 @@ class ResilienceFit:
     kappa: float | None
     kappa_se: float | None
     reason: str | None
+    is_slow: bool = False
 
 
 def felt_flow(times_s: Float64Array1D, flow: Float64Array1D, n_buckets: int, bucket_s: float) -> Float64Array2D:
@@ -138,13 +143,13 @@ def fit_resilience(
     half_lives, _, kappas = _profile(resampling.draws(parts))
     error = float(np.nanstd(kappas, ddof=1)) if np.isfinite(kappas).sum() > 0.9 * N_DRAWS else None
     ends = _is_at_an_end(half_lives)
-    reason = None
     if error is None or not kappa > LEAST_T * error:
-        reason = "no part of the impact is seen to fade"
-    elif _is_at_an_end(fitted[0])[0] or ends.mean() > _MOST_AT_THE_ENDS:
-        reason = "the half-life is not known to lie between 10 s and 2 h"
-    if reason is not None:
-        return _not_identified(reason, gamma, kappa, error)
+        return _not_identified("no part of the impact is seen to fade", gamma, kappa, error)
+    if _is_at_an_end(fitted[0])[0] or ends.mean() > _MOST_AT_THE_ENDS:
+        is_slow = half_life > _MIDDLE_S
+        slow = "the half-life may be beyond 2 h, where it cannot be measured"
+        fast = "the half-life may be below 10 s, where it cannot be measured"
+        return replace(_not_identified(slow if is_slow else fast, gamma, kappa, error), is_slow=is_slow)
     return ResilienceFit(half_life, half_lives, gamma, kappa, error, None)
 
 

@@ -63,6 +63,7 @@ def add_statistics(
     bounds = {(part.price_min, part.price_max) for part in parts}
     price_min, price_max = bounds.pop() if len(bounds) == 1 else (None, None)
     arrays = _added_arrays(parts, newest.cost_unit)
+    typical = _typical_price(arrays, price_min, price_max)
     values: dict[str, Any] = {
         "timestamp": newest.timestamp,
         "market_id": series_id,
@@ -73,7 +74,7 @@ def add_statistics(
         "price_max": price_max,
         "cost_unit": newest.cost_unit,
         **{name: _least([getattr(part, name) for part in parts]) for name in ("tick_size", "price_step")},
-        "last_mid": _typical_price(arrays, price_min, price_max) or _last_mid(ordered),
+        "last_mid": _last_mid(ordered) if typical is None else typical,
         "code_version": newest.code_version,
         "data_fingerprint": data_fingerprint,
         **{name: sum(getattr(part, name) for part in parts) for name in _COUNTS if name not in SHAPES},

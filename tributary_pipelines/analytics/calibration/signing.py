@@ -24,9 +24,8 @@ class SideCounts:
     Parameters
     ----------
     n_unsigned : int
-        Trades without the venue's side.
-    n_rule_signed : int
-        Of them, signed by the rule: all of them, since the rule begins with a buy when it knows nothing yet.
+        Trades without the venue's side; all of them are signed by the rule, which begins with a buy when it knows
+        nothing yet.
     n_checked : int
         Trades with the venue's side for which a quote or a price change gives a side, too.
     n_agreeing : int
@@ -34,7 +33,6 @@ class SideCounts:
     """
 
     n_unsigned: int
-    n_rule_signed: int
     n_checked: int
     n_agreeing: int
 
@@ -71,7 +69,7 @@ def sign_trades(trades: Trades, usable: OrderBooks, reach_us: float) -> tuple[Tr
     >>> prices = np.array([0.5, 0.51, 0.51, 0.49])
     >>> tape = Trades(np.arange(4), prices, np.ones(4), np.array([0, 0, 1, -1], np.int8))
     >>> signed, counts = sign_trades(tape, no_order_books(), 30e6)
-    >>> signed.signs.tolist(), counts.n_rule_signed, counts.n_checked, counts.n_agreeing
+    >>> signed.signs.tolist(), counts.n_unsigned, counts.n_checked, counts.n_agreeing
     ([1, 1, 1, -1], 2, 2, 2)
     """
     by_quote = _quote_signs(trades, usable, reach_us)
@@ -83,7 +81,6 @@ def sign_trades(trades: Trades, usable: OrderBooks, reach_us: float) -> tuple[Tr
     n_unsigned = int(np.count_nonzero(is_unsigned))
     counts = SideCounts(
         n_unsigned=n_unsigned,
-        n_rule_signed=n_unsigned,
         n_checked=int(np.count_nonzero(is_checked)),
         n_agreeing=int(np.count_nonzero(is_checked & (found == trades.signs))),
     )
@@ -117,7 +114,7 @@ def attenuation(counts: SideCounts, rule_signed_share: float) -> float | None:
 
     Examples
     --------
-    >>> attenuation(SideCounts(n_unsigned=50, n_rule_signed=50, n_checked=50, n_agreeing=45), 0.5)
+    >>> attenuation(SideCounts(n_unsigned=50, n_checked=50, n_agreeing=45), 0.5)
     0.9
     """
     if not 0 <= rule_signed_share <= 1:

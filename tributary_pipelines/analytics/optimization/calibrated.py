@@ -1,6 +1,7 @@
 """The result of a calibration: six estimates with their window, diagnostics and reasons, and its row in the table."""
 
 import json
+from collections.abc import Iterable
 from dataclasses import dataclass, fields
 from datetime import UTC, date, datetime, timedelta
 from math import log
@@ -79,6 +80,7 @@ class AlmgrenChrissParameters:
     transient_eta_ci_high: float | None = None
     lag_short_s: float | None = None
     lag_long_s: float | None = None
+    sigma_window: float | None = None
     sigma_x: float | None = None
     jump_share: float | None = None
     volatility_measures: tuple[float, ...] = ()
@@ -86,6 +88,7 @@ class AlmgrenChrissParameters:
     volume_profile: tuple[float, ...] = ()
     trades_per_day: float | None = None
     flow_sq_per_day: float | None = None
+    flow_sq_error: float | None = None
     book_slope_buy: float | None = None
     book_slope_sell: float | None = None
     book_intercept: float | None = None
@@ -184,9 +187,11 @@ def _read_cell(name: str, value: Any) -> Any:
     if name in _TEXTS:
         return str(value)
     if name in _LISTS:
-        return tuple(json.loads(value))
+        # Null in a row of an earlier version, which did not know the column.
+        return () if pd.isna(value) else tuple(json.loads(value))
     if name in _ARRAYS:
-        return tuple(float("nan") if one is None else float(one) for one in (() if value is None else value))
+        values = value if isinstance(value, Iterable) else ()
+        return tuple(float("nan") if one is None else float(one) for one in values)
     if name in _TIMES:
         return pd.Timestamp(value).tz_convert(UTC).to_pydatetime()
     return int(value) if name in _COUNTS else _read_number(value)

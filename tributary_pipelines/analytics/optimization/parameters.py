@@ -23,7 +23,7 @@ from tributary_pipelines.analytics.calibration.cost_curves import display_sizes,
 from tributary_pipelines.analytics.calibration.findings import Findings
 from tributary_pipelines.analytics.calibration.identification import identify
 from tributary_pipelines.analytics.calibration.impact_statistics import ImpactStatistics
-from tributary_pipelines.analytics.calibration.resampling import Measured
+from tributary_pipelines.analytics.calibration.resampling import FEWEST_CLUSTERS, N_DRAWS, Measured
 from tributary_pipelines.analytics.calibration.window_statistics import WindowStatistics, combine_impact_statistics
 from tributary_pipelines.analytics.optimization.calibrated import AlmgrenChrissParameters, Estimate
 from tributary_pipelines.analytics.seasonality import variance_profile, volume_profile
@@ -41,6 +41,7 @@ CODE_VERSION = "almgren_chriss_parameters/2"
 REQUIRED = ("sigma", "gamma", "epsilon", "book_slope")
 
 
+_USED_OF_MARKET = {"tick_size", "price_min", "price_max", "fee_model", "fee_rate", "fee_exponent", "resolves_at"}
 #: What too few trades leave without an answer; the rest is measured on the books.
 NEED_TRADES = ("gamma", "resilience_rate")
 
@@ -130,7 +131,7 @@ def calibrate(
         eta_interval_s=eta_interval_s,
         estimates={name: _estimate(found.values.get(name), unit) for name, unit in PARAMETER_UNITS.items()},
         code_version=CODE_VERSION,
-        data_fingerprint=_fingerprint(window),
+        data_fingerprint=_fingerprint(window, market, gates, eta_interval_s, half_life_days),
         **described,
     )
 
@@ -152,9 +153,11 @@ def _diagnostics(window: WindowStatistics) -> dict[str, Any]:
     measures = window.by_day("volatility_measures")
     jumps = jump_share(measures)
     curve = window.total("curve_sum") / n_slopes if n_slopes else None
+    held = sum(weight for day, weight in zip(window.days, window.weights.tolist(), strict=True) if day.has_data)
     return {
         "trades_per_day": window.count("n_trades") / n_days if n_days else None,
-        "flow_sq_per_day": float(np.sum([day.traded_sq for day in window.days])) / n_days if n_days else None,
+        "flow_sq_per_day": float(window.total("traded_sq").sum()) / held if held else None,
+        "flow_sq_error": _log_error(window, "traded_sq"),
         "volatility_measures": _tuple(combine_measures(measures)),
         "jump_share": jumps if isfinite(jumps) else None,
         "variance_profile": _tuple(variance_profile(window.dates, hours[0], hours[2], window.weights)),
@@ -162,6 +165,15 @@ def _diagnostics(window: WindowStatistics) -> dict[str, Any]:
         "power_law_exponent": None if curve is None else power_law_exponent(curve),
         **_display_curves(window),
     }
+
+
+def _log_error(window: WindowStatistics, name: str) -> float | None:
+    """Return the bootstrap standard error of the logarithm of a sum over blocks; None with too few clusters."""
+    resampling = window.resampling()
+    draws = resampling.draws(window.blocks(name))
+    known = draws[np.isfinite(draws) & (draws > 0)]
+    enough = resampling.n_effective >= FEWEST_CLUSTERS and len(known) > 0.9 * N_DRAWS
+    return float(np.log(known).std(ddof=1)) if enough else None
 
 
 def _display_curves(window: WindowStatistics) -> dict[str, tuple[float, ...]]:
@@ -221,9 +233,14 @@ def _apply_gates(
             found.values.pop(name, None)
     if not {"gamma", "book_slope", "resilience_rate"} <= found.values.keys():
         found.diagnostics |= dict.fromkeys(("transient_eta", "transient_eta_ci_low", "transient_eta_ci_high"))
+    if not {"gamma", "book_slope"} <= found.values.keys():
+        found.diagnostics["kappa_book"] = None
+        found.flags[:] = [flag for flag in found.flags if flag != "kappa_mismatch"]
     found.reasons[:0] = reasons
 
 
-def _fingerprint(window: WindowStatistics) -> str:
+def _fingerprint(window: WindowStatistics, market: Market, *settings: object) -> str:
+    """Return the hash of all that decides the result: the days, what the market declares, gates and settings."""
     lines = [f"{day.day} {day.data_fingerprint}" for day in window.days]
+    lines += [market.model_dump_json(include=_USED_OF_MARKET), *map(repr, settings)]
     return hashlib.sha256("\n".join(lines).encode()).hexdigest()

@@ -2,8 +2,9 @@
 
 Markets differ in scale, but the share of variance that flow explains, R2 = gamma^2 (sum of v^2 a day) / sigma^2, is
 alike within a venue. Each market with a gamma of its own gives x = ln(gamma / (sigma / sqrt(sum of v^2 a day))), which
-is half of ln R2. A new market's x is expected at their mean, give or take s_pool = sd(x) sqrt(1 + 1/n). What the thin
-market itself says, if it is positive, is weighed in by 1/se^2 and 1/s_pool^2 in logs, so gamma is never negative.
+is half of ln R2. A new market's x is expected at their mean, give or take s_pool = sd(x) sqrt(1 + 1/n) and the error of
+its own scale. What the thin market itself says, if it is positive, is weighed in by 1/se^2 and 1/s_pool^2 in logs, so
+gamma is never negative.
 
 Only calibrations that were usable by the end of the window may be members (flows/pooling.py): nothing looks ahead.
 Source: empirical Bayes shrinkage (Efron & Morris, 1975); the scale is our choice (it makes gamma comparable).
@@ -12,7 +13,7 @@ Source: empirical Bayes shrinkage (Efron & Morris, 1975); the scale is our choic
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from hashlib import sha256
-from math import exp, log, sqrt
+from math import exp, hypot, log, sqrt
 
 import numpy as np
 
@@ -21,6 +22,7 @@ from tributary_pipelines.analytics.optimization.calibrated import AlmgrenChrissP
 
 #: Fewer markets say little of how much markets differ.
 FEWEST_MEMBERS = 3
+LEAST_T = 2.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,8 +48,11 @@ class Pool:
 
 
 def _log_scale(found: AlmgrenChrissParameters) -> float | None:
-    """Return ln(sigma / sqrt(sum of v^2 a day)), the scale of gamma; None without volatility or trades."""
-    sigma, flow_sq = found.value("sigma"), found.flow_sq_per_day
+    """Return ln(sigma / sqrt(sum of v^2 a day)), the scale of gamma; None without volatility or trades.
+
+    sigma is the window's, as gamma is: a bounded market's sigma at its last mid may be a small part of it.
+    """
+    sigma, flow_sq = found.sigma_window, found.flow_sq_per_day
     return log(sigma / sqrt(flow_sq)) if sigma and flow_sq else None
 
 
@@ -77,12 +82,17 @@ def make_pool(venue: str, members: Sequence[AlmgrenChrissParameters]) -> Pool | 
 
 
 def may_borrow(found: AlmgrenChrissParameters) -> bool:
-    """Whether gamma alone stands between this market and a plan, and the market trades at all."""
+    """Whether gamma alone stands between this market and a plan, and the market trades at all.
+
+    A market whose own trades clearly move its price the wrong way has a fault in its data, which no pool mends.
+    """
     needed = ("sigma", "epsilon", "book_slope")
     return (
         found.value("gamma") is None
+        and not (found.gamma_t is not None and found.gamma_t < -LEAST_T)
         and all(found.value(name) is not None for name in needed)
         and _log_scale(found) is not None
+        and found.flow_sq_error is not None
     )
 
 
@@ -99,12 +109,13 @@ def borrow_gamma(found: AlmgrenChrissParameters, pool: Pool) -> AlmgrenChrissPar
         Of its venue, without the market itself.
     """
     scale, slope = _log_scale(found), found.value("book_slope")
-    if not may_borrow(found) or scale is None or slope is None:
+    if not may_borrow(found) or scale is None or slope is None or found.flow_sq_error is None:
         return found
     own_weight, own_log = 0.0, 0.0
     if found.gamma_own is not None and found.gamma_own > 0 and found.gamma_se:
         own_log, own_weight = log(found.gamma_own), (found.gamma_own / found.gamma_se) ** 2
-    pool_weight = 1 / max(pool.sd, 1e-6) ** 2
+    # The market's own scale is uncertain, too: few trades of very different sizes make up its sum of v^2.
+    pool_weight = 1 / max(hypot(pool.sd, found.flow_sq_error / 2), 1e-6) ** 2
     total = own_weight + pool_weight
     gamma = exp((own_weight * own_log + pool_weight * (pool.mean + scale)) / total)
     reach = student_t(len(pool.markets) - 1) / sqrt(total)
