@@ -105,3 +105,25 @@ def test_batches_leave_with_aware_times() -> None:
     aware = arrow.with_aware_times(batch)
     assert aware.schema.field("received_at").type == pa.timestamp("us", "UTC")
     assert aware.schema.field("price").type == pa.float64()
+
+
+def test_rows_are_split_by_the_values_of_columns_in_the_order_of_the_table() -> None:
+    names = {"m": ["b", "a", "b", None, "b", "a"], "t": ["x", "x", "y", "x", "x", "x"], "n": range(6)}
+    table = pa.table(names)
+    wanted = {("b", "x"): [0, 4], ("a", "x"): [1, 5], ("b", "y"): [2], (None, "x"): [3]}
+    for whole in (table, pa.concat_tables([table.slice(0, 2), table.slice(2)])):
+        found = arrow.split(whole, ("m", "t"))
+        assert {key: part["n"].to_pylist() for key, part in found.items()} == wanted
+    assert arrow.split(table.slice(0, 0), ("m", "t")) == {}
+
+
+def test_arrays_of_a_slice_are_its_own_and_may_be_changed() -> None:
+    lists = pa.array([[1.0], None, [2.0, None], [], [3.0]], pa.list_(pa.float64()))
+    column = {c.name: pa.nulls(5, arrow.stored_schema((c,)).field(0).type) for c in EXECUTION_PLANS.columns}
+    table = pa.table(column | {"slice_quantities": lists}).slice(1, 3)
+    first, second, third = arrow.to_pandas(EXECUTION_PLANS, table)["slice_quantities"]
+    assert first is None
+    np.testing.assert_array_equal(second, [2.0, np.nan])
+    assert len(third) == 0
+    second[0] = 7.0
+    assert arrow.to_pandas(EXECUTION_PLANS, table)["slice_quantities"][1][0] == 2.0

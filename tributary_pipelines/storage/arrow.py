@@ -93,11 +93,16 @@ def _arrays(column: pa.ChunkedArray) -> NDArray[np.object_]:
 
 def split(table: pa.Table, names: Sequence[str]) -> dict[tuple[Any, ...], pa.Table]:
     """Return the rows of each combination of values in these columns, in the order of the table."""
-    keys = pd.MultiIndex.from_arrays([table.column(name).to_numpy() for name in names])
-    codes, found = pd.factorize(keys)
-    ends = np.cumsum(np.bincount(codes, minlength=len(found)))
-    ordered = table.take(pa.array(np.argsort(codes, kind="stable")))
-    return {key: ordered.slice(end - n, n) for key, end, n in zip(found, ends, np.diff(ends, prepend=0), strict=True)}
+    codes = np.zeros(table.num_rows, np.int64)
+    for name in names:
+        encoded = pa.chunked_array([table.column(name).combine_chunks()]).dictionary_encode().combine_chunks()
+        codes = codes * (len(encoded.dictionary) + 1) + encoded.indices.fill_null(len(encoded.dictionary)).to_numpy()
+    codes, found = pd.factorize(codes)
+    # Of the smallest type that holds them codes are sorted without comparing.
+    order = np.argsort(codes.astype(np.min_scalar_type(len(found))), kind="stable")
+    parts = np.split(order, np.cumsum(np.bincount(codes, minlength=len(found)))[:-1]) if len(found) else []
+    first = [table.select(names).slice(int(rows[0]), 1).to_pylist()[0] for rows in parts]
+    return {tuple(key.values()): table.take(pa.array(rows)) for key, rows in zip(first, parts, strict=True)}
 
 
 def microseconds(times: pa.ChunkedArray | pa.Array) -> Int64Array1D:
