@@ -13,7 +13,7 @@ from dagster._core.storage.event_log.sqlite.sqlite_event_log import SqliteEventL
 from dagster_postgres import PostgresEventLogStorage
 
 from tests.integration.postgresql import PostgresDatabase
-from tests.integration.processes import clean_environment
+from tests.integration.processes import clean_environment, wait_until
 from tributary_pipelines.core.errors import ConfigurationError
 
 pytestmark = pytest.mark.integration
@@ -128,6 +128,7 @@ def test_a_server_that_dropped_the_connections_costs_no_event(in_postgresql: Pos
         with psycopg.connect(in_postgresql.url, autocommit=True) as connection:
             for pid in kept:
                 connection.execute("SELECT pg_terminate_backend(%s)", [pid])
+        wait_until(lambda: connections_to(in_postgresql).isdisjoint(kept), within_s=10)
         assert record(instance) == 2
         assert connections_to(in_postgresql).isdisjoint(kept)
 

@@ -8,6 +8,7 @@ takes longer than computing it (benchmarks/recalibration.py). Here a process kee
 """
 
 import os
+import select
 from collections.abc import Mapping
 from functools import cache, partial
 from pathlib import Path
@@ -19,7 +20,8 @@ from dagster._core.storage.base_storage import DagsterStorage
 from dagster._serdes import ConfigurableClass, ConfigurableClassData
 from dagster_postgres import DagsterPostgresStorage
 from dagster_postgres.utils import create_pg_engine
-from sqlalchemy import Engine
+from sqlalchemy import Engine, event
+from sqlalchemy.exc import DisconnectionError
 
 from tributary_pipelines.core.errors import ConfigurationError
 
@@ -85,9 +87,20 @@ def _pooled(url: str) -> Engine:
         pool_size=_KEPT,
         # Never wait for another thread, as without a pool.
         max_overflow=-1,
-        # A server that was restarted, or a pooler that dropped us, costs nothing but a new connection.
-        pool_pre_ping=True,
     )
+    event.listen(engine, "checkout", _refuse_closed)
     # A forked process must not speak on its parent's connections.
     os.register_at_fork(after_in_child=partial(engine.dispose, close=False))
     return engine
+
+
+def _refuse_closed(connection: Any, *_: object) -> None:
+    """Let the pool replace a connection that a restarted server, or a pooler, has closed.
+
+    Nothing is due on a connection that nobody uses: what can be read there is the end, or its announcement. Asking
+    the server (``pool_pre_ping``) would be two of five questions of a run.
+    """
+    waiting = select.poll()
+    waiting.register(connection.fileno(), select.POLLIN)
+    if connection.closed or waiting.poll(0):
+        raise DisconnectionError
