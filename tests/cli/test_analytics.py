@@ -1,5 +1,6 @@
 """calibrate and history: every key, refusals, plots."""
 
+import json
 from pathlib import Path
 
 import pytest
@@ -111,3 +112,35 @@ def test_calibrate_names_what_is_wrong(changes: tuple[str, ...], said: str) -> N
 @pytest.mark.parametrize("value", ["0", "-3", "thirty"])
 def test_a_lookback_is_a_number_of_days(value: str) -> None:
     assert "--lookback" in error_of(call(*CALIBRATE, "--lookback", value), status=2)
+
+
+@pytest.mark.usefixtures("empty")
+def test_a_series_is_calibrated_as_one_market_with_the_token_star() -> None:
+    """Two markets of three days each, entered as one series."""
+    made = {}
+    for seed, (name, start) in enumerate({"first": "2026-03-01", "second": "2026-03-04"}.items()):
+        options = ("--days", 3, "--trades-per-hour", 20, "--seed", seed, "--start", start, "--set", "snapshot_s=30")
+        made[name] = answer_of(call("synth", "--market", name, *options, "--json"))["truth"]
+    entries = [
+        {
+            "market_id": name,
+            "token_id": name,
+            "series_id": "weekly",
+            "venue": "v",
+            "tick_size": 0.001,
+            "fee_model": "none",
+        }
+        for name in made
+    ]
+    Path("markets.json").write_text(json.dumps(entries))
+    call("import", "markets", "markets.json")
+    plain = answer_of(call("analytics", "calibrate", "--market", "weekly", "--json"))
+    assert set(plain) == KEYS
+    assert (plain["market_id"], plain["token_id"], plain["status"]) == ("weekly", "*", "ok")
+    assert plain["window_end"] == "2026-03-07T00:00:00Z"
+    assert plain["parameters"]["sigma"]["value"] == pytest.approx(made["first"]["sigma"], rel=0.2)
+    assert plain["parameters"]["gamma"]["value"] == pytest.approx(made["first"]["gamma"], rel=0.25)
+    alone = answer_of(call("analytics", "calibrate", "--market", "second", "--json"))
+    assert alone["n_trades"] < plain["n_trades"]
+    assert [row["token_id"] for row in answer_of(call("analytics", "history", "--market", "weekly", "--json"))] == ["*"]
+    assert "series of 2 markets" in error_of(call("analytics", "calibrate", "--market", "weekly", "--token", "first"))

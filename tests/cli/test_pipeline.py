@@ -9,6 +9,7 @@ import sys
 import time
 from collections.abc import Iterator
 from contextlib import closing
+from datetime import date, timedelta
 from pathlib import Path
 from typing import Any
 
@@ -197,6 +198,27 @@ def test_a_market_that_is_no_instrument_runs_too() -> None:
     assert plain["n_refused"] > 0
     assert "is no instrument" in result.stderr
     assert re.search(r"^running 1 day: \d of 5, \w+ of odd_name \(\d+ s\)$", result.stderr, re.MULTILINE)
+
+
+@pytest.mark.integration
+@pytest.mark.usefixtures("empty")
+def test_months_of_one_market_are_one_command_and_one_run() -> None:
+    first, end, n_days = date(2026, 1, 1), date(2026, 4, 1), 90
+    Path("tributary.yaml").write_text(f"schedule: {{first_day: {first}}}\nanalytics: {{planning: {{orders: []}}}}\n")
+    coarse = ("--set", "snapshot_s=300", "--set", "levels=3", "--set", "p0=5")
+    call("synth", "--market", "m", "--days", n_days, "--trades-per-hour", 10, "--seed", 1, "--start", first, *coarse)
+    plain = answer_of(call("run", "--market", "m", "--start", first, "--end", end, "--json"))
+    assert (plain["status"], plain["n_materialized"], plain["failures"]) == ("ok", 5 * n_days, [])
+    logs = {path.stem for path in (Path(DAGSTER_HOME) / "history" / "runs").glob("*.db")} - {"index"}
+    assert logs == {plain["run_id"]}
+    rows = answer_of(call("analytics", "history", "--market", "m", "--days", n_days, "--json"))
+    usable = [first + timedelta(days=n + 1) for n in range(n_days)]
+    assert [row["usable_from"] for row in rows] == [f"{day}T00:00:00Z" for day in usable]
+    statuses = [row["status"] for row in rows]
+    assert statuses[:2] == ["refused", "refused"]
+    assert statuses.count("ok") > n_days / 2
+    # A window of 30 days of its own each, not one answer for all.
+    assert len({row["parameters"]["sigma"]["value"] for row in rows if row["status"] == "ok"}) == statuses.count("ok")
 
 
 @pytest.mark.usefixtures("empty")
