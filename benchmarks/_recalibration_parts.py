@@ -19,12 +19,13 @@ _WHOLE = ("Dagster",)
 
 @dataclass(slots=True)
 class Parts:
-    """Seconds and calls by part; ``rest`` is what no part covers."""
+    """Seconds, of them seconds of this process's own work, and calls by part; ``rest`` is what no part covers."""
 
     seconds: dict[str, float] = field(default_factory=dict)
+    cpu_seconds: dict[str, float] = field(default_factory=dict)
     calls: dict[str, int] = field(default_factory=dict)
     _stack: list[str] = field(default_factory=list)
-    _since: float = 0.0
+    _since: tuple[float, float] = (0.0, 0.0)
 
     @contextmanager
     def of(self, name: str) -> Iterator[None]:
@@ -45,9 +46,10 @@ class Parts:
             self._stack.pop()
 
     def _turn(self) -> None:
-        now = time.perf_counter()
+        now = (time.perf_counter(), time.process_time())
         if self._stack:
-            self.seconds[self._stack[-1]] = self.seconds.get(self._stack[-1], 0.0) + now - self._since
+            for total, ended, started in zip((self.seconds, self.cpu_seconds), now, self._since, strict=True):
+                total[self._stack[-1]] = total.get(self._stack[-1], 0.0) + ended - started
         self._since = now
 
     def timed(self, function: Callable[..., Any], name: Callable[..., str]) -> Callable[..., Any]:

