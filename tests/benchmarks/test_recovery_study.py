@@ -106,7 +106,7 @@ def test_stored_replications_of_this_code_are_not_run_again(tmp_path: Path, monk
     path.write_text("\n".join(json.dumps(one) for one in stored) + '\n{"code": "to', encoding="utf-8")
     ran = []
 
-    def run(tasks, n_workers):
+    def run(tasks, _n_workers):
         ran.extend(tasks)
         yield from (result_of(k, 1.01, scenario=name) for name, k in tasks)
 

@@ -16,6 +16,7 @@ import pytest
 from tests.defs.conftest import FinishedRun
 from tests.defs.small_pipeline import FIRST_DAY, opened, run, write_settings
 from tests.flows.conftest import write_market
+from tributary_pipelines.analytics.optimization.calibrated import AlmgrenChrissParameters
 from tributary_pipelines.analytics.simulation.synthetic_market import SyntheticMarket, generate_tape
 from tributary_pipelines.core.models import Market
 from tributary_pipelines.core.requests import SyntheticRequest
@@ -82,7 +83,7 @@ def raw(tmp_path_factory: pytest.TempPathFactory) -> Path:
             request = SyntheticRequest(
                 market_id=name,
                 n_days=N_DAYS,
-                trades_per_hour=0.5 if name == "thin" else 40,
+                trades_per_hour=2 if name == "thin" else 40,
                 seed=seed,
                 start=FIRST_DAY,
                 options={"snapshot_s": 60, "r2": 0.5, "levels": 12},
@@ -217,7 +218,29 @@ def test_neither_the_order_of_instruments_nor_that_of_days_changes_a_row(
     pd.testing.assert_frame_equal(rows, borrowed.rows)
 
 
-def test_a_run_that_dies_between_its_passes_leaves_refusals_and_is_made_good_by_the_next(
+def test_every_window_is_stored_once_and_those_that_borrow_after_all_that_lend(
+    borrowed: Borrowed, tmp_path: Path, instance: dg.DagsterInstance, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    file = folder_with(borrowed.file, tmp_path, ["thin", *LENDERS])
+    honest, written = calibration.store_parameters, []
+
+    def noted(store: MarketStore, found: Sequence[AlmgrenChrissParameters]) -> None:
+        written.extend((one.market_id, one.last_day, one.status) for one in found)
+        honest(store, found)
+
+    monkeypatch.setattr(calibration, "store_parameters", noted)
+    assert run(file, instance, DAYS[0], DAYS[-1], stages=[PARAMETERS]).success
+    assert sorted(window[:2] for window in written) == [
+        (name, day) for name in sorted((*LENDERS, "thin")) for day in DAYS
+    ]
+    assert written[-2:] == [("thin", day, "pooled") for day in DAYS[1:]]
+    pd.testing.assert_frame_equal(
+        stored(file, ALMGREN_CHRISS_PARAMETERS).sort_values(["market_id", "timestamp"], ignore_index=True),
+        borrowed.rows,
+    )
+
+
+def test_a_run_that_dies_between_its_passes_leaves_borrowers_out_and_is_made_good_by_the_next(
     raw: Path, tmp_path: Path, instance: dg.DagsterInstance, borrowed: Borrowed, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     file = folder_with(raw, tmp_path, ["thin", *LENDERS])
@@ -229,8 +252,9 @@ def test_a_run_that_dies_between_its_passes_leaves_refusals_and_is_made_good_by_
         patch.setattr(calibration, "VenuePools", dying)
         assert not run(file, instance, DAYS[0], DAYS[-1], stages=CALIBRATION).success
     between = stored(file, ALMGREN_CHRISS_PARAMETERS)
-    assert set(between[between["market_id"] == "thin"]["status"]) == {"refused"}
-    assert len(between) == len(borrowed.rows)
+    lenders = borrowed.rows[borrowed.rows["market_id"] != "thin"]
+    assert between[between["market_id"] == "thin"]["timestamp"].dt.date.tolist() == DAYS[:1]
+    assert len(between) == len(lenders) + 1
     pd.testing.assert_frame_equal(calibrated(file, instance, [(DAYS[0], DAYS[-1])]), borrowed.rows)
 
 

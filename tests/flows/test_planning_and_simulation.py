@@ -1,6 +1,7 @@
 """Plans and replays through the store: which parameters they use, and what they say when there are none."""
 
 import dataclasses
+import json
 from datetime import UTC, date, datetime, timedelta
 
 import pandas as pd
@@ -94,6 +95,32 @@ def test_a_replay_without_parameters_walks_the_book_and_says_what_is_missing(own
     assert any("no parameters are stored for thin" in reason for reason in answer["reasons"])
     quantities = [fill["quantity"] for fill in answer["fills"]]
     assert sum(quantities) == pytest.approx(500, rel=1e-12)
+
+
+@pytest.mark.parametrize("source", ["own", "pooled"])
+def test_a_borrowed_gamma_is_told_wherever_it_is_used(own_desk: Desk, source: str) -> None:
+    found = calibrated(own_desk, as_of=date(2026, 3, 4))
+    gamma = dataclasses.replace(found.estimates["gamma"], source=source)
+    store_parameters(own_desk.store, [dataclasses.replace(found, estimates=found.estimates | {"gamma": gamma})])
+    told = [
+        plan(own_desk.store, PlanRequest(**ORDER, market="thin", as_of=date(2026, 3, 4)), now=NOW).flags,
+        replay(own_desk)["flags"],
+        *(
+            json.loads(flags)
+            for rows in (
+                plan_standard_orders(own_desk.store, own_desk.settings, INSTRUMENT, own_desk.market, date(2026, 3, 3)),
+                simulate_standard_orders(
+                    own_desk.store, own_desk.settings, INSTRUMENT, own_desk.market, date(2026, 3, 4)
+                ),
+            )
+            for flags in rows["flags"]
+        ),
+    ]
+    assert len(told) == 6
+    assert {"gamma_pooled" in flags for flags in told} == {source == "pooled"}
+    assert {"parameters_of_series" in flags for flags in told} == {False}
+    by_hand = PlanRequest(**ORDER, market="thin", parameters=GIVEN)
+    assert "gamma_pooled" not in plan(own_desk.store, by_hand, now=NOW).flags
 
 
 def test_a_slippage_multiplier_is_not_ignored_in_silence(own_desk: Desk) -> None:

@@ -4,7 +4,9 @@ from collections.abc import Iterable, Sequence
 from dataclasses import replace
 from datetime import date, timedelta
 from math import exp, log
+from typing import Any
 
+import pandas as pd
 import pytest
 
 from tests.analytics.markets import START
@@ -12,6 +14,7 @@ from tests.analytics.optimization.lenders import calibration, members
 from tests.flows.conftest import Desk, write_entry
 from tributary_pipelines.analytics.optimization.calibrated import AlmgrenChrissParameters
 from tributary_pipelines.analytics.optimization.pooling import make_pool
+from tributary_pipelines.core.errors import ValidationError
 from tributary_pipelines.core.models import Market
 from tributary_pipelines.core.settings import AnalyticsSettings, CalibrationSettings
 from tributary_pipelines.flows.calibration import calibrate_market, calibrate_windows, store_parameters
@@ -44,8 +47,8 @@ def lent(
     """What the thin market's calibration becomes with these calibrations in the store."""
     if stored:
         store_parameters(store, stored)
-    pools = VenuePools(store, [*(entries() if known is None else known), market])
     own = replace(calibration(), market_id=market.market_id, token_id=market.token_id)
+    pools = VenuePools(store, [*(entries() if known is None else known), market], [own])
     return pools.lend(market, [own])[0]
 
 
@@ -135,7 +138,7 @@ def test_each_day_of_a_range_has_its_own_pool_and_the_store_is_read_once(
     monkeypatch.setattr(DuckDBResults, "read", lambda *given: reads.append(given) or read(*given))
     fine = shifted(calibration("thin", 1e-3), 5)
     own = [shifted(calibration(), day) for day in (-3, 3)] + [fine] + [shifted(calibration(), day) for day in (9, 17)]
-    pools = VenuePools(duckdb_store, [*entries(), THIN])
+    pools = VenuePools(duckdb_store, [*entries(), THIN], own)
     found = pools.lend(THIN, own)
     again = pools.lend(THIN, own)
     assert [one.status for one in found] == ["refused", "pooled", "ok", "pooled", "pooled"]
@@ -148,7 +151,65 @@ def test_each_day_of_a_range_has_its_own_pool_and_the_store_is_read_once(
 def test_who_needs_nothing_costs_no_read(duckdb_store: MarketStore, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(DuckDBResults, "read", lambda *_: pytest.fail("the store was read"))
     own = [calibration("thin", 1e-3), calibration(sigma=None)]
-    assert VenuePools(duckdb_store, entries()).lend(THIN, own) == own
+    assert VenuePools(duckdb_store, entries(), own).lend(THIN, own) == own
+
+
+def test_a_runs_thin_markets_are_lent_to_with_one_read(
+    duckdb_store: MarketStore, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    store_parameters(duckdb_store, [shifted(one, day) for one in members() for day in (0, 6)])
+    thin = {f"thin-{n}": [shifted(calibration(f"thin-{n}"), day) for day in range(n, 12)] for n in range(6)}
+    known = [*entries(), *entries(thin)]
+    reads, read = [], DuckDBResults.read
+    monkeypatch.setattr(DuckDBResults, "read", lambda *given: reads.append(given[2:4]) or read(*given))
+    pools = VenuePools(duckdb_store, known, [one for found in thin.values() for one in found])
+    for entry in known[-6:]:
+        assert {one.status for one in pools.lend(entry, thin[entry.market_id])} == {"pooled"}
+    # From the day of a window that was usable a week before the first end, to the last end.
+    assert reads == [(END - timedelta(days=8), END + timedelta(days=11))]
+
+
+def test_a_window_that_the_pools_do_not_know_is_an_error(duckdb_store: MarketStore) -> None:
+    pools = VenuePools(duckdb_store, entries(), [calibration()])
+    with pytest.raises(ValidationError, match="market thin, window to 2026-04-01T00:00:00Z: the pools were made with"):
+        pools.lend(THIN, [shifted(calibration(), 1)])
+
+
+def test_what_is_about_to_be_replaced_does_not_lend(duckdb_store: MarketStore) -> None:
+    """A market that had a gamma of its own and has none any more: its old row is still there."""
+    store_parameters(duckdb_store, members())
+    thin = [calibration(), calibration("a")]
+    pools = VenuePools(duckdb_store, [*entries(), THIN], thin)
+    assert pools.lend(THIN, thin[:1])[0].status == "refused"
+    assert VenuePools(duckdb_store, [*entries(), THIN], thin[:1]).lend(THIN, thin[:1])[0].status == "pooled"
+
+
+def test_rows_of_other_code_do_not_lend(duckdb_store: MarketStore) -> None:
+    older = replace(members()[2], code_version="almgren_chriss_parameters/0")
+    assert lent(duckdb_store, [*members()[:2], older]).status == "refused"
+    assert lent(duckdb_store, [members()[2]]).status == "pooled"
+
+
+@pytest.mark.parametrize("column", ["gamma", "sigma_window", "n_days", "pool_markets", "window_end"])
+def test_rows_without_what_is_needed_are_passed_over(
+    duckdb_store: MarketStore, monkeypatch: pytest.MonkeyPatch, column: str
+) -> None:
+    read = DuckDBResults.read
+
+    def with_an_old_row(*given: Any) -> pd.DataFrame:
+        rows = read(*given)
+        return rows.assign(**{column: rows[column].where(rows["market_id"] != "d", None)})
+
+    monkeypatch.setattr(DuckDBResults, "read", with_an_old_row)
+    stored = [*members(), replace(members()[2], market_id="d")]
+    assert lent(duckdb_store, stored).pool_markets == ("a", "b", "c")
+
+
+def test_a_series_lends_in_place_of_its_markets(duckdb_store: MarketStore) -> None:
+    known = [*entries("ab"), *entries("cd", series_id="hourly")]
+    assert lent(duckdb_store, [*members(), replace(members()[2], market_id="d")], known).pool_markets == tuple("abcd")
+    of_series = replace(members()[2], market_id="hourly", token_id="*")
+    assert lent(duckdb_store, [of_series], known).pool_markets == ("a", "b", "hourly")
 
 
 @pytest.fixture
@@ -173,8 +234,10 @@ def test_a_thin_market_of_the_store_borrows_and_says_so(thin_desk: Desk) -> None
     assert own.gamma_own is not None
     assert own.gamma_se is not None
     assert own.flow_sq_per_day is not None
-    weights = ((own.gamma_own / own.gamma_se) ** 2, pool.sd**-2)
-    prior = pool.mean + log(own.value("sigma") / own.flow_sq_per_day**0.5)
+    assert own.flow_sq_error is not None
+    assert own.sigma_window is not None
+    weights = ((own.gamma_own / own.gamma_se) ** 2, 1 / (pool.sd**2 + own.flow_sq_error**2 / 4))
+    prior = pool.mean + log(own.sigma_window / own.flow_sq_per_day**0.5)
     wanted = exp((weights[0] * log(own.gamma_own) + weights[1] * prior) / sum(weights))
     assert found.value("gamma") == pytest.approx(wanted, rel=1e-9)
     assert found.pool_weight == pytest.approx(weights[1] / sum(weights), rel=1e-9)

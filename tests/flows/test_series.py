@@ -5,20 +5,23 @@ from datetime import UTC, date, datetime, timedelta
 from pathlib import Path
 from shutil import copytree
 
+import pandas as pd
 import pytest
 
 from tests.analytics.markets import START, START_US, tape_of
 from tests.flows.conftest import write_entry, write_market
 from tributary_pipelines.analytics.calibration.series import SERIES_TOKEN
+from tributary_pipelines.analytics.optimization.calibrated import AlmgrenChrissParameters
 from tributary_pipelines.core.errors import DataError
 from tributary_pipelines.core.frames import TRADES
 from tributary_pipelines.core.models import Market
 from tributary_pipelines.core.requests import PlanRequest, SimulationRequest
-from tributary_pipelines.core.result_frames import IMPACT_STATISTICS
+from tributary_pipelines.core.result_frames import ALMGREN_CHRISS_PARAMETERS, IMPACT_STATISTICS
 from tributary_pipelines.core.settings import AnalyticsSettings, Instrument, Settings, StandardOrder
 from tributary_pipelines.core.units import US_PER_S
 from tributary_pipelines.flows.calibration import (
     calibrate_market,
+    calibrate_windows,
     parameter_history,
     parameters_as_of,
     parameters_of_day,
@@ -29,7 +32,7 @@ from tributary_pipelines.flows.planning import plan, plan_standard_orders
 from tributary_pipelines.flows.simulation import simulate
 from tributary_pipelines.flows.statistics import ensure_statistics, stored_statistics
 from tributary_pipelines.flows.subjects import default_window_end, find_subject, series_subject
-from tributary_pipelines.storage.base import MarketStore
+from tributary_pipelines.storage.base import MarketStore, ResultDay
 from tributary_pipelines.storage.open import open_store
 from tributary_pipelines.storage.rows import trade_rows
 
@@ -38,6 +41,7 @@ LIFE = timedelta(seconds=LIFE_S)
 FIRST = START.date()
 SETTINGS = AnalyticsSettings()
 LATER = datetime(2026, 6, 1, tzinfo=UTC)
+ORDER = {"side": "buy", "shares": 500, "horizon_s": 3_600, "n_slices": 6}
 
 
 def market(n: int, **changes: object) -> Market:
@@ -106,17 +110,53 @@ def test_a_market_of_the_series_plans_and_simulates_with_the_series_parameters(s
     common = parameters_of_day(store, last, FIRST + timedelta(days=2))
     assert common is not None
     assert (common.market_id, common.status) == ("six", "ok")
-    order = {"side": "buy", "shares": 500, "horizon_s": 3_600, "n_slices": 6}
-    planned = plan(store, PlanRequest(**order, market="six-15", as_of=FIRST + timedelta(days=3)), now=LATER)
+    planned = plan(store, PlanRequest(**ORDER, market="six-15", as_of=FIRST + timedelta(days=3)), now=LATER)
     assert planned.status == "ok"
     replayed = simulate(
         store,
         SETTINGS,
-        SimulationRequest(market="six-15", start=START + 15 * LIFE + timedelta(hours=1), strategy="ac", **order),
+        SimulationRequest(market="six-15", start=START + 15 * LIFE + timedelta(hours=1), strategy="ac", **ORDER),
     )
     assert (replayed["status"], replayed["filled"]) == ("ok", 500)
     assert replayed["predicted"]["cost"] == pytest.approx(planned.expected_cost, rel=0.5)
     assert "no_own_impact" not in replayed["flags"]
+    assert "parameters_of_series" in planned.flags
+    assert "parameters_of_series" in replayed["flags"]
+    assert "gamma_pooled" not in planned.flags
+
+
+def test_a_plan_of_the_series_refused_parameters_names_the_series(store: MarketStore) -> None:
+    common = parameters_of_day(store, find_market(store.reader, "six-15"), FIRST + timedelta(days=2))
+    assert common is not None
+    store_parameters(store, [replace(common, status="refused")])
+    planned = plan(store, PlanRequest(**ORDER, market="six-15", as_of=FIRST + timedelta(days=3)), now=LATER)
+    assert planned.status == "refused"
+    assert planned.reasons[0] == "the parameters of six that are usable from 2026-03-04 are refused"
+    assert "parameters_of_series" not in planned.flags
+
+
+def test_why_there_are_no_parameters_looks_at_the_series_and_advises_it(store: MarketStore) -> None:
+    def said() -> str:
+        request = PlanRequest(**ORDER, market="six-15", as_of=FIRST + timedelta(days=2))
+        return plan(store, request, now=LATER).reasons[0]
+
+    assert said() == (
+        "parameters of six are usable from 2026-03-04, after as of 2026-03-03; "
+        "run 'tributary analytics calibrate --market six --as-of 2026-03-03', or choose a later time"
+    )
+    common = parameters_of_day(store, find_market(store.reader, "six-15"), FIRST + timedelta(days=2))
+    assert common is not None
+    # The first that become usable are named.
+    own = replace(common, market_id="six-15", token_id="up-15", window_end=common.window_end + timedelta(days=1))
+    store_parameters(store, [own])
+    assert said().startswith("parameters of six are usable from 2026-03-04")
+    nothing = pd.DataFrame(columns=list(ALMGREN_CHRISS_PARAMETERS.column_names))
+    store.results.replace_days(ALMGREN_CHRISS_PARAMETERS, [ResultDay("six", "*", common.last_day)], nothing)
+    assert said().startswith("parameters of six-15 are usable from 2026-03-05")
+    store.results.replace_days(ALMGREN_CHRISS_PARAMETERS, [ResultDay("six-15", "up-15", own.last_day)], nothing)
+    assert said() == (
+        "no parameters are stored for six-15 or its series six; run 'tributary analytics calibrate --market six'"
+    )
 
 
 def test_the_series_parameters_are_not_known_before_their_window_ends(store: MarketStore) -> None:
@@ -126,13 +166,21 @@ def test_the_series_parameters_are_not_known_before_their_window_ends(store: Mar
     assert parameters_as_of(store, last, known_at) is not None
 
 
-def test_a_market_with_parameters_of_its_own_stands_on_them_unless_they_are_refused(store: MarketStore) -> None:
+def test_a_market_stands_on_its_own_parameters_where_its_own_trades_tell_gamma(store: MarketStore) -> None:
     last, day = find_market(store.reader, "six-15"), FIRST + timedelta(days=2)
     common = parameters_of_day(store, last, day)
     assert common is not None
     own = replace(common, market_id=last.market_id, token_id=last.token_id, n_trades=7)
-    for status, wanted in (("refused", "six"), ("ok", "six-15"), ("pooled", "six-15")):
+    for status, of_series, wanted in (
+        ("refused", "ok", "six"),
+        ("pooled", "ok", "six"),
+        ("ok", "ok", "six-15"),
+        ("pooled", "pooled", "six"),
+        ("pooled", "refused", "six-15"),
+        ("refused", "refused", "six"),
+    ):
         store_parameters(store, [replace(own, status=status)])
+        store_parameters(store, [replace(common, status=of_series)])
         found = [parameters_of_day(store, last, day), parameters_as_of(store, last, common.usable_from)]
         assert [one.market_id for one in found if one] == [wanted, wanted]
     other = market(0, market_id="lonely", series_id="other")
@@ -174,6 +222,48 @@ def test_a_member_whose_properties_were_entered_later_still_counts(store: Market
     assert days_read(store) == []
     write_entry(store, market(5, tick_size=0.002), stored_at="2026-05-02")
     assert days_read(store) == [FIRST + timedelta(days=1)]
+
+
+def test_only_the_days_of_a_member_that_changed_are_made_anew(
+    store: MarketStore, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    days_read(store)
+    read, honest = set(), type(store.reader).trades
+    monkeypatch.setattr(type(store.reader), "trades", lambda *given: read.add(given[3].date()) or honest(*given))
+
+    def calibrated() -> AlmgrenChrissParameters:
+        read.clear()
+        subject = find_subject(store.reader, "six")
+        return calibrate_windows(store, SETTINGS, subject, days=[FIRST + timedelta(days=N_DAYS - 1)])[0]
+
+    before = calibrated()
+    assert read == set()
+    write_entry(store, market(5, tick_size=0.002), stored_at="2026-05-02")
+    after = calibrated()
+    assert read == {FIRST + timedelta(days=1)}
+    assert after.data_fingerprint != before.data_fingerprint
+    # The next market of the series has another tick, and was not there on any of these days.
+    write_entry(store, market(16, tick_size=0.01), stored_at="2026-05-03")
+    again = calibrated()
+    assert read == set()
+    assert again.n_trades == after.n_trades
+
+
+def test_a_range_of_days_counts_what_each_day_alone_does(store: MarketStore) -> None:
+    """Trades long after a member resolved belong to no day, however the days are asked for."""
+    gone = market(0, resolves_at=START - timedelta(days=1, seconds=1))
+    write_entry(store, gone, stored_at="2026-05-01")
+    write_entry(store, market(4, resolves_at=START + timedelta(hours=1)), stored_at="2026-05-01")
+    late = store.reader.trades("six-15", "up-15", START, LATER)
+    store.writer.write(TRADES, trade_rows(market(4), late, id_prefix="late-"))
+    subject, end = find_subject(store.reader, "six"), FIRST + timedelta(days=N_DAYS)
+    days = [FIRST + timedelta(days=n) for n in range(N_DAYS)]
+    together = ensure_statistics(store, SETTINGS, subject, FIRST, end)
+    one_by_one = [ensure_statistics(store, SETTINGS, subject, day, day + timedelta(days=1))[0] for day in days]
+    assert [one.data_fingerprint for one in together] == [one.data_fingerprint for one in one_by_one]
+    assert together[-1].n_trades == len(late) + sum(
+        len(store.reader.trades(f"six-{n}", f"up-{n}", START, LATER)) for n in (12, 13, 14)
+    )
 
 
 def test_members_that_resolved_before_the_days_are_not_asked(

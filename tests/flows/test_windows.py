@@ -2,6 +2,7 @@
 
 import json
 from collections.abc import Iterable
+from dataclasses import replace
 from datetime import UTC, date, datetime, timedelta
 
 import numpy as np
@@ -22,10 +23,10 @@ from tributary_pipelines.flows.calibration import (
     calibrate_market,
     calibrate_windows,
     parameter_history,
+    read_parameters,
     store_parameters,
-    stored_windows,
 )
-from tributary_pipelines.flows.statistics import ensure_statistics, stored_statistics
+from tributary_pipelines.flows.statistics import ensure_statistics, store_statistics, stored_statistics
 from tributary_pipelines.flows.subjects import subject_of
 from tributary_pipelines.storage.base import MarketStore, ResultDay
 from tributary_pipelines.storage.rows import trade_rows
@@ -159,6 +160,48 @@ def test_stored_days_are_trusted_until_they_are_made_again(own_desk: Desk) -> No
     assert after.data_fingerprint != before.data_fingerprint
 
 
+def test_a_day_whose_data_are_gone_loses_its_row_and_leaves_the_window(own_desk: Desk) -> None:
+    given = (own_desk.store, own_desk.settings, own_desk.subject)
+    made = ensure_statistics(*given, FIRST, END)[0]
+    before = [day_start(FIRST - timedelta(days=n)) for n in (1, 2, 3)]
+    ghosts = [replace(made, timestamp=at) for at in before]
+    # The code that made a row does not matter, and neither does a day that is not asked for.
+    ghosts[1] = replace(ghosts[1], code_version="impact_statistics/0")
+    store_statistics(own_desk.store, ghosts)
+    (haunted,) = calibrate_windows(*given, days=DAYS[-1:])
+    assert haunted.n_days == 6
+    assert [one.day for one in ensure_statistics(*given, FIRST - timedelta(days=2), DAYS[1])] == DAYS[:1]
+    rows = own_desk.store.results.read(IMPACT_STATISTICS, before[2], day_start(END))
+    assert [at.date() for at in rows["timestamp"]] == [before[2].date(), *DAYS]
+    (found,) = calibrate_windows(*given, days=DAYS[-1:])
+    assert found.n_days == 5
+
+
+@pytest.mark.parametrize(
+    ("changes", "n_read"),
+    [
+        ({"tick_size": 0.002}, 4),
+        ({"lot_size": 5.0}, 4),
+        ({"price_min": -1.0, "price_max": 2.0}, 4),
+        ({"price_min": 0.0, "price_max": 1.0, "complement_token_id": "other"}, 4),
+        ({"question": "Will it?"}, 0),
+    ],
+    ids=["tick", "lot", "bounds", "merged tokens", "what changes no sum"],
+)
+def test_rows_made_with_other_properties_of_the_market_are_made_anew(
+    own_desk: Desk, monkeypatch: pytest.MonkeyPatch, changes: dict[str, object], n_read: int
+) -> None:
+    ensure_statistics(own_desk.store, own_desk.settings, own_desk.subject, FIRST, END)
+    other = subject_of(own_desk.market.model_copy(update=changes))
+    reads = Reads(own_desk.store, monkeypatch)
+    (found,) = calibrate_windows(own_desk.store, own_desk.settings, other, days=DAYS[-1:])
+    assert len(set(reads.days)) == n_read
+    reads.days.clear()
+    assert as_text(calibrate_windows(own_desk.store, own_desk.settings, other, days=DAYS[-1:])[0]) == as_text(found)
+    assert reads.days == []
+    assert as_text(calibrate_market(own_desk.store, own_desk.settings, other, as_of=END)) == as_text(found)
+
+
 def test_a_rerun_replaces_the_days_row_and_tells_data_from_code(
     own_desk: Desk, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -188,7 +231,9 @@ def test_history_reaches_back_from_the_newest_row(own_desk: Desk) -> None:
     store_parameters(own_desk.store, calibrate_windows(*given, days=DAYS))
     assert [one.last_day for one in parameter_history(own_desk.store, own_desk.market, days=2)] == DAYS[2:]
     assert [one.last_day for one in parameter_history(own_desk.store, own_desk.market, days=400)] == DAYS
-    assert [one.last_day for one in stored_windows(own_desk.store, own_desk.market, DAYS[1:3])] == DAYS[1:3]
+    token = (own_desk.market.market_id, own_desk.market.token_id)
+    two = read_parameters(own_desk.store, *token, day_start(DAYS[1]), day_start(DAYS[3]))
+    assert [one.last_day for one in two] == DAYS[1:3]
     assert [one.status for one in parameter_history(own_desk.store, own_desk.market, days=4)] == [
         *["refused"] * 2,
         *["ok"] * 2,

@@ -11,8 +11,13 @@ import pytest
 
 from tributary_pipelines.reports.warning_words import FLAGS, REASONS, advice, flag_sentence, words_of
 
-ANALYTICS = Path(__file__).parents[2] / "tributary_pipelines" / "analytics"
-TREES = [ast.parse(path.read_text(encoding="utf-8")) for path in sorted(ANALYTICS.rglob("*.py"))]
+PACKAGE = Path(__file__).parents[2] / "tributary_pipelines"
+#: Where flags are raised: in the numerics, and where stored parameters are put to use.
+TREES = [
+    ast.parse(path.read_text(encoding="utf-8"))
+    for room in ("analytics", "flows")
+    for path in sorted((PACKAGE / room).rglob("*.py"))
+]
 
 
 def texts_of(node: ast.expr) -> Iterator[str]:
@@ -85,6 +90,7 @@ def test_every_flag_has_words_and_no_words_are_left_over() -> None:
 def test_the_flags_that_everyone_knows_are_found_in_the_source() -> None:
     known = {"thin", "no_side", "gamma_nonpos", "gamma_ge_2b", "kappa_mismatch", "tick_bound", "book_shallow"}
     known |= {"sigma_over_bound", "near_resolution", "clock_lead", "bucket_sensitive", "slow_resilience"}
+    known |= {"complement_apart", "gamma_pooled", "parameters_of_series"}
     assert known <= raised_flags()
 
 

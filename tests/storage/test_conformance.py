@@ -8,8 +8,10 @@ import dataclasses
 from collections.abc import Callable, Iterator
 from datetime import UTC, date, datetime, timedelta
 from itertools import zip_longest
+from pathlib import Path
 from typing import Any
 
+import duckdb
 import numpy as np
 import pandas as pd
 import pyarrow as pa
@@ -19,9 +21,10 @@ from tests.storage import market_tables as reference
 from tests.storage.market_tables import END, START, Case
 from tributary_pipelines.core.errors import StorageError, ValidationError
 from tributary_pipelines.core.frames import MARKETS, ORDERBOOK_SNAPSHOTS, QUARANTINE, TRADES, Frame
-from tributary_pipelines.core.result_frames import RESULT_FRAMES
+from tributary_pipelines.core.result_frames import ALMGREN_CHRISS_PARAMETERS, RESULT_FRAMES
 from tributary_pipelines.core.settings import Settings, StorageSettings
-from tributary_pipelines.storage.base import Extent, MarketStore, NearestDays, ResultDay
+from tributary_pipelines.storage import schema
+from tributary_pipelines.storage.base import Extent, Finding, MarketStore, NearestDays, ResultDay
 from tributary_pipelines.storage.open import open_store
 from tributary_pipelines.storage.questdb.server import ServerInfo
 
@@ -457,7 +460,11 @@ def _assert_same(found: pd.DataFrame, wanted: pd.DataFrame, frame: Frame) -> Non
     wanted = wanted.sort_values(list(frame.key), kind="stable")
     for column in frame.columns:
         pairs = zip(found[column.name], wanted[column.name], strict=True)
-        assert all(_is_equal(a, b) for a, b in pairs), column.name
+        assert all(_is_equal(a, b) for a, b in pairs), (
+            column.name,
+            found[column.name].tolist(),
+            wanted[column.name].tolist(),
+        )
 
 
 def _is_equal(a: Any, b: Any) -> bool:
@@ -503,6 +510,98 @@ def test_results_are_replaced_by_day(store: MarketStore, frame: Frame, compared:
     _assert_same(read(), whole, frame)
     store.results.replace_days(frame, [], whole.iloc[:0])
     _assert_same(read(), whole, frame)
+
+
+#: One column of every kind that a later version has added; whole numbers and times are not among them.
+LATER = ("horizon_s", "pool_markets", "cost_buy", "gamma_source")
+
+
+@pytest.fixture(params=["duckdb", pytest.param("questdb", marks=pytest.mark.integration)])
+def earlier(request: pytest.FixtureRequest, tmp_path: Path) -> MarketStore:
+    """Each store with a parameter table that an earlier version made and wrote one row into."""
+    opened: MarketStore = request.getfixturevalue(f"{request.param}_store")
+    is_server = request.param == "questdb"
+    run = request.getfixturevalue("questdb_run") if is_server else _duckdb_run(tmp_path)
+    settings = request.getfixturevalue("questdb_settings") if is_server else Settings(folder=tmp_path)
+    frame = ALMGREN_CHRISS_PARAMETERS
+    old = dataclasses.replace(frame, columns=tuple(c for c in frame.columns if c.name not in LATER))
+    # A store of its own: an earlier version ran in another process.
+    with pytest.MonkeyPatch.context() as patch, open_store(settings) as before:
+        patch.setattr(schema, "RESULT_FRAMES", tuple(old if one == frame else one for one in RESULT_FRAMES))
+        run(f"DROP TABLE {frame.name}")
+        run(dict(schema.questdb_tables() if is_server else schema.duckdb_tables())[frame.name])
+        before.results.replace_days(old, [EARLY], _earlier_row())
+    return opened
+
+
+def _duckdb_run(folder: Path) -> Callable[[str], object]:
+    def run(statement: str) -> None:
+        with duckdb.connect(str(folder / ".tributary" / "market.duckdb")) as connection:
+            connection.execute(statement)
+
+    return run
+
+
+EARLY, LATE = (ResultDay("m", "yes", date(2026, 3, day)) for day in (1, 2))
+
+
+def _earlier_row() -> pd.DataFrame:
+    rows = _result_rows(ALMGREN_CHRISS_PARAMETERS, [EARLY], 1, seed=5)
+    return rows.drop(columns=list(LATER)).assign(window_start=rows["timestamp"], status="ok")
+
+
+def _later_row() -> pd.DataFrame:
+    rows = _result_rows(ALMGREN_CHRISS_PARAMETERS, [LATE], 1, seed=6)
+    return rows.assign(horizon_s=60.0, pool_markets='["a"]', cost_buy=[np.array([0.5, 1.5])], gamma_source="own")
+
+
+def _read_parameters(store: MarketStore) -> pd.DataFrame:
+    start = datetime(2026, 3, 1, tzinfo=UTC)
+    return store.results.read(ALMGREN_CHRISS_PARAMETERS, start, start + 2 * DAY)
+
+
+def _with_nulls(rows: pd.DataFrame) -> pd.DataFrame:
+    return rows.reindex(columns=list(ALMGREN_CHRISS_PARAMETERS.column_names)).astype(dict.fromkeys(LATER, object))
+
+
+def _finding(findings: list[Finding]) -> Finding:
+    (found,) = [finding for finding in findings if finding.subject == ALMGREN_CHRISS_PARAMETERS.name]
+    return found
+
+
+@pytest.mark.parametrize("initialise", [True, False], ids=["initialised", "only written"])
+def test_a_table_of_an_earlier_version(earlier: MarketStore, initialise: bool, compared: Record) -> None:
+    compared("table of an earlier version", "initialised" if initialise else "only written")
+    frame = ALMGREN_CHRISS_PARAMETERS
+    old, new = _with_nulls(_earlier_row()), _later_row()
+    _assert_same(_read_parameters(earlier), old, frame)
+    assert earlier.results.nearest_days(frame, "m", "yes", LATE.day) == NearestDays(EARLY.day, None)
+    lacking = _finding(earlier.reader.check())
+    assert (lacking.severity, sorted(set(LATER) - set(lacking.message.replace(",", "").split()))) == ("warning", [])
+    assert "'tributary store init' adds them" in lacking.message
+    if initialise:
+        said = _finding(earlier.writer.create_tables())
+        in_order = [name for name in frame.column_names if name in LATER]
+        assert (said.severity, said.message) == ("ok", f"added {', '.join(in_order)}")
+        assert _finding(earlier.writer.create_tables()).message == "exists"
+        _assert_same(_read_parameters(earlier), old, frame)
+    earlier.results.replace_days(frame, [LATE], new)
+    _assert_same(_read_parameters(earlier), pd.concat([old, _with_nulls(new)]), frame)
+    # Also by the types that the columns got.
+    assert _finding(earlier.reader.check()).severity == "ok"
+    earlier.results.replace_days(frame, [EARLY, LATE], pd.concat([new.assign(timestamp=old["timestamp"]), new]))
+    assert _read_parameters(earlier)["horizon_s"].tolist() == [60.0, 60.0]
+
+
+def test_a_raw_table_of_another_shape_stays_as_it_is(
+    store: MarketStore, request: pytest.FixtureRequest, tmp_path: Path
+) -> None:
+    is_server = store.name.startswith("questdb")
+    run = request.getfixturevalue("questdb_run") if is_server else _duckdb_run(tmp_path)
+    run("ALTER TABLE trades DROP COLUMN side_source")
+    assert {finding.message for finding in store.writer.create_tables()} == {"exists"}
+    said = " ".join(finding.message for finding in store.reader.check() if finding.subject == "trades")
+    assert "side_source is" in said
 
 
 def _in_days(rows: pd.DataFrame, days: list[ResultDay]) -> "pd.Series[bool]":

@@ -5,8 +5,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from tributary_pipelines.core.errors import StorageError, ValidationError
-from tributary_pipelines.core.frames import RAW_FRAMES
-from tributary_pipelines.core.result_frames import RESULT_FRAMES
+from tributary_pipelines.core.frames import RAW_FRAMES, Frame
+from tributary_pipelines.core.result_frames import ALMGREN_CHRISS_PARAMETERS, RESULT_FRAMES, VWAP_BARS
 from tributary_pipelines.storage import schema
 
 
@@ -35,6 +35,39 @@ def test_results_of_questdb_carry_their_version_in_the_key() -> None:
 def test_no_frame_uses_a_name_of_the_bookkeeping() -> None:
     names = {column.name for frame in (*RAW_FRAMES, *RESULT_FRAMES) for column in frame.columns}
     assert not names & {"tie_rank", "run_version", "is_marker", "position", "content", "arrived", "newest"}
+
+
+def test_a_result_table_misses_the_columns_that_it_has_not_and_gets_them_typed() -> None:
+    frame = ALMGREN_CHRISS_PARAMETERS
+    later = ("horizon_s", "pool_markets", "cost_buy", "status", "n_days")
+    missing = schema.missing_columns(frame, set(frame.column_names) - set(later))
+    assert {column.name for column in missing} == set(later)
+    assert schema.missing_columns(frame, frame.column_names) == ()
+    start = 'ALTER TABLE "almgren_chriss_parameters" ADD COLUMN IF NOT EXISTS'
+    of_duckdb = [
+        '"status" VARCHAR',
+        '"n_days" BIGINT',
+        '"horizon_s" DOUBLE',
+        '"cost_buy" DOUBLE[]',
+        '"pool_markets" VARCHAR',
+    ]
+    assert schema.duckdb_additions(frame, missing) == [f"{start} {column}" for column in of_duckdb]
+    of_questdb = ['"status" SYMBOL', '"n_days" LONG', *of_duckdb[2:]]
+    assert schema.questdb_additions(frame, missing) == [f"{start} {column}" for column in of_questdb]
+
+
+@pytest.mark.parametrize("frame", [*RAW_FRAMES, ALMGREN_CHRISS_PARAMETERS], ids=lambda frame: frame.name)
+def test_a_raw_table_and_a_table_of_something_else_are_never_extended(frame: Frame) -> None:
+    held = frame.key if frame in RAW_FRAMES else frame.key[1:]
+    assert set(frame.column_names) > set(held)
+    assert schema.missing_columns(frame, held) == ()
+
+
+def test_what_a_table_lacks_is_selected_as_null_of_its_type() -> None:
+    held = set(VWAP_BARS.column_names) - {"n_trades"}
+    *others, last = schema.duckdb_selected(VWAP_BARS, held).split(", ")
+    assert others == [f'"{name}"' for name in VWAP_BARS.column_names[:-1]]
+    assert last == 'CAST(NULL AS BIGINT ) AS "n_trades"'
 
 
 @given(st.text())

@@ -115,10 +115,12 @@ IMPACT_STATISTICS = Frame(
         _TOKEN,
         Column("n_trades", "long", "trades", "trades of the day"),
         Column("n_unsigned", "long", "trades", "of them without the venue's side, signed by the quote rule"),
-        Column("n_side_checked", "long", "trades", "trades on which the quote rule could be checked"),
-        Column("n_side_agreeing", "long", "trades", "of them, those where it agrees with the venue"),
-        Column("n_other_token", "long", "trades", "trades that were reported on the complement token"),
-        Column("n_mirrored", "long", "trades", "trades reported on both tokens, counted once"),
+        # Counts that a later version added are doubles: a whole number reads as null from QuestDB 9.3.4 where its column
+        # is younger than the table.
+        Column("n_side_checked", "double", "trades", "trades on which the quote rule could be checked"),
+        Column("n_side_agreeing", "double", "trades", "of them, those where it agrees with the venue"),
+        Column("n_other_token", "double", "trades", "trades that were reported on the complement token"),
+        Column("n_mirrored", "double", "trades", "trades reported on both tokens, counted once"),
         Column("n_snapshots", "long", "snapshots", "snapshots of the day"),
         Column("n_usable", "long", "snapshots", "of them two-sided and not crossed"),
         Column("first_snapshot_s", "double", "s", "first snapshot, after 00:00; null when there is none"),

@@ -41,7 +41,7 @@ def calibrate_market(
     lookback = lookback_days or settings.calibration.default_lookback_days
     days = ensure_statistics(store, settings, subject, as_of - timedelta(days=lookback), as_of, progress=progress)
     parameters = _calibrate(settings, subject, days, as_of, lookback)
-    parameters = VenuePools(store, store.reader.markets()).lend(subject.market, [parameters])[0]
+    parameters = VenuePools(store, store.reader.markets(), [parameters]).lend(subject.market, [parameters])[0]
     store_parameters(store, [parameters])
     return parameters
 
@@ -70,12 +70,6 @@ def calibrate_windows(
     return found
 
 
-def stored_windows(store: MarketStore, market: Market, days: Sequence[date]) -> list[AlmgrenChrissParameters]:
-    """Return the stored parameters of the windows that end with these days, ascending."""
-    end = day_start(days[-1]) + _ONE_DAY
-    return read_parameters(store, market.market_id, market.token_id, day_start(days[0]), end)
-
-
 def _calibrate(
     settings: AnalyticsSettings, subject: Subject, days: Sequence[ImpactStatistics], as_of: date, lookback: int
 ) -> AlmgrenChrissParameters:
@@ -97,6 +91,8 @@ def _calibrate(
 
 def store_parameters(store: MarketStore, found: Sequence[AlmgrenChrissParameters]) -> None:
     """Replace the stored parameters of these windows' last days."""
+    if not found:
+        return
     days = [ResultDay(p.market_id, p.token_id, p.last_day) for p in found]
     store.results.replace_days(ALMGREN_CHRISS_PARAMETERS, days, pd.DataFrame([p.to_row() for p in found]))
 
@@ -104,13 +100,13 @@ def store_parameters(store: MarketStore, found: Sequence[AlmgrenChrissParameters
 def parameters_as_of(store: MarketStore, market: Market, moment: datetime) -> AlmgrenChrissParameters | None:
     """Return the newest stored parameters usable at a moment (usable_from <= moment), None when there are none.
 
-    A market of a series that has none of its own, or only refused ones, stands on its series'.
+    A market of a series whose own gamma is not of its own trades stands on its series', unless that is refused.
     """
     return _own_or_series(market, lambda market_id, token_id: _newest(store, market_id, token_id, moment))
 
 
 def parameters_of_day(store: MarketStore, market: Market, day: date) -> AlmgrenChrissParameters | None:
-    """Return the stored parameters whose window ends with this day, the series' in place of missing or refused ones."""
+    """Return the stored parameters whose window ends with this day; the series' unless its own are ok."""
     return _own_or_series(market, lambda market_id, token_id: _of_day(store, market_id, token_id, day))
 
 
@@ -118,10 +114,13 @@ def _own_or_series(
     market: Market, read: Callable[[str, str], AlmgrenChrissParameters | None]
 ) -> AlmgrenChrissParameters | None:
     own = read(market.market_id, market.token_id)
-    if market.series_id is None or market.token_id == SERIES_TOKEN or (own is not None and own.status != "refused"):
+    if market.series_id is None or market.token_id == SERIES_TOKEN or (own is not None and own.status == "ok"):
         return own
     common = read(market.series_id, SERIES_TOKEN)
-    return own if common is None else common
+    if own is None or common is None:
+        return own or common
+    # Trades of the series say more of this market than other markets of its venue do, but a refusal says nothing.
+    return own if common.status == "refused" and own.status == "pooled" else common
 
 
 def _newest(store: MarketStore, market_id: str, token_id: str, moment: datetime) -> AlmgrenChrissParameters | None:

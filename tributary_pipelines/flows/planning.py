@@ -5,6 +5,7 @@ from datetime import UTC, date, datetime, timedelta
 
 import pandas as pd
 
+from tributary_pipelines.analytics.calibration.series import SERIES_TOKEN
 from tributary_pipelines.analytics.optimization.almgren_chriss import ImpactModel
 from tributary_pipelines.analytics.optimization.parameters import AlmgrenChrissParameters
 from tributary_pipelines.analytics.optimization.plan import ExecutionPlan, plan_order, refuse_plan
@@ -32,6 +33,18 @@ class KnownImpact:
     reasons: tuple[str, ...] = ()
     parameters: AlmgrenChrissParameters | None = None
 
+    @property
+    def flags(self) -> tuple[str, ...]:
+        """Return what to beware of in the stored parameters that the model is made of."""
+        flags: list[str] = []
+        if self.model is None or self.parameters is None:
+            return ()
+        if self.parameters.estimates["gamma"].source == "pooled":
+            flags.append("gamma_pooled")
+        if self.parameters.token_id == SERIES_TOKEN:
+            flags.append("parameters_of_series")
+        return tuple(flags)
+
 
 def plan(store: MarketStore | None, request: PlanRequest, *, now: datetime) -> ExecutionPlan:
     """Plan one order; parameters given by hand win over stored ones.
@@ -58,9 +71,23 @@ def plan(store: MarketStore | None, request: PlanRequest, *, now: datetime) -> E
     else:
         as_of = request.as_of or default_as_of(store.reader, market, now=now)
         known = usable_impact(store, market, order, moment=day_start(as_of), role=f"as of {as_of}")
+    return plan_known(order, known, strategy=request.strategy, risk=risk, lot_size=market.lot_size)
+
+
+def plan_known(
+    order: ParentOrder, known: KnownImpact, *, strategy: str, risk: Risk | None, lot_size: float | None
+) -> ExecutionPlan:
+    """Plan an order with what is known of its impact; refused, with the reasons, when that is no model.
+
+    Raises
+    ------
+    ValidationError
+        The order does not fit the market, or the strategy has no optimum (``plan_order``).
+    """
     if known.model is None:
-        return refuse_plan(order, strategy=request.strategy, reasons=known.reasons)
-    return plan_order(order, known.model, strategy=request.strategy, risk=risk, lot_size=market.lot_size)
+        return refuse_plan(order, strategy=strategy, reasons=known.reasons)
+    planned = plan_order(order, known.model, strategy=strategy, risk=risk, lot_size=lot_size)
+    return replace(planned, flags=(*planned.flags, *known.flags))
 
 
 def risk_of(choice: RiskChoice) -> Risk | None:
@@ -105,19 +132,30 @@ def usable_impact(
     if known.model is not None:
         return known
     day = f"{parameters.usable_from:%Y-%m-%d}"
-    refused = f"the parameters of {market.market_id} that are usable from {day} are refused"
+    refused = f"the parameters of {parameters.market_id} that are usable from {day} are refused"
     return replace(known, reasons=(refused, *known.reasons))
 
 
 def _why_there_are_none(store: MarketStore, market: Market, moment: datetime, role: str) -> str:
-    name, as_of = market.market_id, moment.astimezone(UTC).date()
-    later = store.results.nearest_days(ALMGREN_CHRISS_PARAMETERS, name, market.token_id, as_of).after
-    if later is None:
-        return f"no parameters are stored for {name}; run 'tributary analytics calibrate --market {name}'"
+    as_of = moment.astimezone(UTC).date()
+    stands_on = [(market.market_id, market.token_id)]
+    if market.series_id is not None:
+        stands_on.append((market.series_id, SERIES_TOKEN))
+    later = {
+        name: day
+        for name, token in stands_on
+        if (day := store.results.nearest_days(ALMGREN_CHRISS_PARAMETERS, name, token, as_of).after) is not None
+    }
+    # A market of a series is seldom open for long enough to have parameters of its own.
+    command = f"tributary analytics calibrate --market {stands_on[-1][0]}"
+    if not later:
+        names = " or its series ".join(name for name, _ in stands_on)
+        return f"no parameters are stored for {names}; run '{command}'"
+    name = min(later, key=lambda name: later[name])
     # Parameters are stored for the last day of their window and usable from its end.
     return (
-        f"parameters of {name} are usable from {later + timedelta(days=1)}, after {role}; "
-        f"run 'tributary analytics calibrate --market {name} --as-of {as_of}', or choose a later time"
+        f"parameters of {name} are usable from {later[name] + timedelta(days=1)}, after {role}; "
+        f"run '{command} --as-of {as_of}', or choose a later time"
     )
 
 
@@ -196,11 +234,9 @@ def _plan_standard(
 ) -> ExecutionPlan:
     order = ParentOrder(standard.side, standard.shares, standard.horizon, standard.slices)
     known = stored_impact(parameters, order, missing=f"{market.market_id} has no parameters of this day")
-    if known.model is None:
-        return refuse_plan(order, strategy=strategy, reasons=known.reasons)
     risk = standard_risk(strategy, urgency)
     try:
-        return plan_order(order, known.model, strategy=strategy, risk=risk, lot_size=market.lot_size)
+        return plan_known(order, known, strategy=strategy, risk=risk, lot_size=market.lot_size)
     except ValidationError as error:
         # One order that does not fit this market (its lot, say) must not cost the others their plans.
         return refuse_plan(order, strategy=strategy, reasons=(str(error),))

@@ -7,7 +7,6 @@ from typing import Any
 import pandas as pd
 
 from tributary_pipelines.analytics.optimization.almgren_chriss import ImpactModel
-from tributary_pipelines.analytics.optimization.plan import plan_order
 from tributary_pipelines.analytics.optimization.strategies import ParentOrder, Risk, strategy_named
 from tributary_pipelines.analytics.simulation import engine
 from tributary_pipelines.analytics.simulation.engine import SimulationResult, simulate_order
@@ -25,6 +24,7 @@ from tributary_pipelines.flows.planning import (
     KnownImpact,
     explicit_model,
     parent_order,
+    plan_known,
     risk_of,
     standard_order_id,
     standard_orders,
@@ -140,7 +140,7 @@ def _replay(
         reasons = (*reasons, f"slices: strategy {manner.strategy} needs parameters, so they are equal")
     if known.model is not None:
         lot = tape.market.lot_size
-        planned = plan_order(order, known.model, strategy=manner.strategy, risk=manner.risk, lot_size=lot)
+        planned = plan_known(order, known, strategy=manner.strategy, risk=manner.risk, lot_size=lot)
     return simulate_order(
         order,
         planned,

@@ -6,6 +6,7 @@ are one market. The days of a series are the sums over its markets.
 
 import json
 from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
 from datetime import date, datetime, timedelta
 from hashlib import sha256
 from itertools import pairwise
@@ -26,6 +27,8 @@ from tributary_pipelines.storage.base import DayFingerprint, MarketStore, Result
 
 _ONE_DAY = timedelta(days=1)
 _MARK_LENGTH = 8
+#: What a day's fingerprint is joined with: the mark of the settings, those of its members, and the hash of its data.
+_BETWEEN = "-"
 
 
 def fingerprint_of(*inputs: object) -> str:
@@ -44,14 +47,18 @@ def ensure_statistics(
 ) -> list[ImpactStatistics]:
     """Return the statistics of every day of [start, end) that holds data, computing and storing only what changed.
 
+    A stored day whose raw data are gone loses its row, whatever code made it.
+
     Parameters
     ----------
     progress
         Called with each day that had to be read.
     """
-    stored = {day.data_fingerprint: day for day in stored_statistics(store, subject.market, start, end)}
+    rows = _stored_rows(store, subject.market, start, end)
+    stored = {day.data_fingerprint: day for day in _of_present_code(rows)}
+    with_data = _held_days(store, subject, start, end)
     days, fresh = [], []
-    for day, held in _held_days(store, subject, start, end):
+    for day, held in with_data:
         known = stored.get(_inputs_fingerprint(settings, day, held))
         if known is not None:
             days.append(known)
@@ -60,7 +67,10 @@ def ensure_statistics(
             progress(day)
         fresh.append(_compute(store, settings, subject, day, held))
         days.append(fresh[-1])
-    store_statistics(store, fresh)
+    emptied = {at.date() for at in rows["timestamp"]} - {day for day, _ in with_data}
+    store_statistics(
+        store, fresh, [ResultDay(subject.market.market_id, subject.market.token_id, day) for day in sorted(emptied)]
+    )
     return days
 
 
@@ -69,12 +79,14 @@ def complete_statistics(
 ) -> list[ImpactStatistics]:
     """Return the statistics of every day of [start, end) that holds data; only days without a stored row are looked at.
 
-    A row that the present code made with the present settings is taken as it is: reading a window's raw data again to
-    find that nothing changed would cost more than everything else in a recalibration. Changed days are found where they
-    are computed (``ensure_statistics``).
+    A row that the present code made with the present settings and properties of its markets is taken as it is: reading
+    a window's raw data again to find that nothing changed would cost more than everything else in a recalibration.
+    Changed raw data, a day that lost its data, and a market of a series that was imported late for a day that has a
+    row, are found when that day is materialised again (``ensure_statistics``).
     """
     stored = stored_statistics(store, subject.market, start, end)
-    known = [day for day in stored if day.data_fingerprint.startswith(_settings_mark(settings))]
+    present = _Marks.of(settings, subject, start)
+    known = [day for day in stored if present.cover(day.data_fingerprint)]
     fresh = [
         _compute(store, settings, subject, day, held)
         for gap in list(_gaps([day.day for day in known], start, end))
@@ -93,18 +105,32 @@ def _gaps(days: Sequence[date], start: date, end: date) -> Iterator[tuple[date, 
 
 def stored_statistics(store: MarketStore, market: Market, start: date, end: date) -> list[ImpactStatistics]:
     """Return the stored statistics of [start, end) that the present code made, oldest first."""
-    rows = store.results.read(IMPACT_STATISTICS, day_start(start), day_start(end), market.market_id, market.token_id)
+    return _of_present_code(_stored_rows(store, market, start, end))
+
+
+def _stored_rows(store: MarketStore, market: Market, start: date, end: date) -> pd.DataFrame:
+    return store.results.read(IMPACT_STATISTICS, day_start(start), day_start(end), market.market_id, market.token_id)
+
+
+def _of_present_code(rows: pd.DataFrame) -> list[ImpactStatistics]:
     # Rows of other code may have arrays of other shapes; they count as missing and are computed anew.
     own = rows[rows["code_version"] == impact_statistics.CODE_VERSION]
     return [ImpactStatistics.from_row(row) for row in own.to_dict("records")]
 
 
-def store_statistics(store: MarketStore, days: Sequence[ImpactStatistics]) -> None:
-    """Replace the stored statistics of these days."""
-    if not days:
+def store_statistics(store: MarketStore, days: Sequence[ImpactStatistics], emptied: Sequence[ResultDay] = ()) -> None:
+    """Replace the stored statistics of these days.
+
+    Parameters
+    ----------
+    emptied
+        Days that have no statistics any more; their rows are removed.
+    """
+    replaced = [*(ResultDay(day.market_id, day.token_id, day.day) for day in days), *emptied]
+    if not replaced:
         return
-    rows = pd.DataFrame([day.to_row() for day in days])
-    store.results.replace_days(IMPACT_STATISTICS, [ResultDay(d.market_id, d.token_id, d.day) for d in days], rows)
+    rows = pd.DataFrame([day.to_row() for day in days], columns=list(IMPACT_STATISTICS.column_names))
+    store.results.replace_days(IMPACT_STATISTICS, replaced, rows)
 
 
 #: What the raw tables hold of each member on one day, by token: its own and its complement.
@@ -121,7 +147,9 @@ def _held_days(store: MarketStore, subject: Subject, start: date, end: date) -> 
             continue
         for token_id in _tokens(member):
             for held in store.reader.fingerprints(member.market_id, token_id, day_start(start), day_start(end)):
-                by_day.setdefault(held.day, {}).setdefault(member, {})[token_id] = held
+                # Day by day, so that a range of days finds what each day alone would.
+                if not (is_series and _is_over(member, held.day)):
+                    by_day.setdefault(held.day, {}).setdefault(member, {})[token_id] = held
     return sorted(by_day.items(), key=lambda item: item[0])
 
 
@@ -191,17 +219,43 @@ def _read_day(store: MarketStore, market: Market, start: datetime) -> tuple[Trad
 
 
 def _inputs_fingerprint(settings: AnalyticsSettings, day: date, held: _Held) -> str:
-    """Return the fingerprint of a day's inputs; it begins with the mark of the settings."""
-    parts = [
-        (
-            {token_id: one.digest for token_id, one in fingerprints.items()},
-            (member.market_id, member.token_id, member.tick_size, member.lot_size, member.price_min, member.price_max),
-        )
-        for member, fingerprints in sorted(held.items(), key=lambda item: item[0].market_id)
-    ]
-    return _settings_mark(settings) + fingerprint_of(day, parts)[_MARK_LENGTH:]
+    """Return the fingerprint of a day's inputs: marks of settings and members, and the hash of the data."""
+    members = sorted(held.items(), key=lambda item: item[0].market_id)
+    data = [{token_id: one.digest for token_id, one in fingerprints.items()} for _, fingerprints in members]
+    marks = [_settings_mark(settings), *(_market_mark(member) for member, _ in members)]
+    return _BETWEEN.join([*marks, fingerprint_of(day, data)])
 
 
 def _settings_mark(settings: AnalyticsSettings) -> str:
     """Return what distinguishes rows of other settings without reading their raw data."""
     return fingerprint_of(settings.calibration.stamp_guard, settings.simulation.staleness_limit)[:_MARK_LENGTH]
+
+
+def _market_mark(market: Market) -> str:
+    """Return what distinguishes rows of a market with other properties, or other tokens, without reading raw data."""
+    properties = (market.tick_size, market.lot_size, market.price_min, market.price_max)
+    return fingerprint_of(market.market_id, _tokens(market), properties)[:_MARK_LENGTH]
+
+
+@dataclass(frozen=True, slots=True)
+class _Marks:
+    """The marks that rows may carry now.
+
+    A row of a series names those of its members that held data that day, so that a new market, or a change of one that
+    was not there, leaves the row as it is.
+    """
+
+    settings: str
+    markets: frozenset[str]
+
+    @classmethod
+    def of(cls, settings: AnalyticsSettings, subject: Subject, start: date) -> "_Marks":
+        """Return the marks of the days from ``start`` on."""
+        is_series = subject.market.token_id == SERIES_TOKEN
+        members = (one for one in subject.members if not (is_series and _is_over(one, start)))
+        return cls(_settings_mark(settings), frozenset(map(_market_mark, members)))
+
+    def cover(self, fingerprint: str) -> bool:
+        """Whether a row was made with the present settings and properties."""
+        settings, *markets = fingerprint.split(_BETWEEN)[:-1] or [""]
+        return settings == self.settings and self.markets.issuperset(markets)

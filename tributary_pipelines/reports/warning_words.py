@@ -97,6 +97,20 @@ FLAGS: dict[str, Words] = {
         "no fee is declared, so epsilon holds none",
         "declare fee_model (none, bps, per_contract or quadratic) and fee_rate: 'tributary import markets FILE'",
     ),
+    "complement_apart": Words(
+        "the market names a complement token but no price bounds, so trades of that token are not counted: flow of one "
+        "token alone explains less",
+        "declare price_min and price_max of the market: 'tributary import markets FILE'",
+    ),
+    "gamma_pooled": Words(
+        "gamma is borrowed from other markets of the venue, as the market's own trades do not tell it; the permanent "
+        "part of the cost is as uncertain as its wide interval",
+        "import more days, or give a longer --lookback to the calibration",
+    ),
+    "parameters_of_series": Words(
+        "the market has no sound parameters of its own and stands on those of its series; where price bounds are "
+        "declared, sigma and the fee are those of the series' typical price, not of this market's"
+    ),
     "slices_faster_than_resilience": Words(
         "slices follow each other before the book has recovered, and each pays for the ones before it",
         "take fewer slices or a longer horizon",

@@ -6,7 +6,7 @@ bookkeeping of the stores and never reach a reader's answer.
 """
 
 import re
-from collections.abc import Iterable
+from collections.abc import Collection, Iterable
 
 from tributary_pipelines.core.errors import StorageError, ValidationError
 from tributary_pipelines.core.frames import MARKETS, RAW_FRAMES, TRADES, Column, Frame
@@ -151,6 +151,50 @@ def questdb_tables() -> list[tuple[str, str]]:
     ]
 
 
+def missing_columns(frame: Frame, held: Collection[str]) -> tuple[Column, ...]:
+    """Return the columns that a result table of an earlier version lacks: null in its rows, and safe to add.
+
+    None for a raw table, which stays as its user made it, and for one without the frame's key: whatever that is, no
+    earlier version made it.
+    """
+    if frame not in RESULT_FRAMES or not set(frame.key) <= set(held):
+        return ()
+    return tuple(column for column in frame.columns if column.name not in held)
+
+
+def creation_message(*, existed: bool, added: Collection[Column]) -> str:
+    """Return what is said of a table that was looked for, created or extended."""
+    if added:
+        return f"added {', '.join(column.name for column in added)}"
+    return "exists" if existed else "created"
+
+
+def lacking_message(missing: Collection[Column]) -> str:
+    """Return what is said of a result table that an earlier version made."""
+    names = ", ".join(column.name for column in missing)
+    return f"is an earlier version's and lacks {names}, which read as empty; 'tributary store init' adds them"
+
+
+def duckdb_additions(frame: Frame, columns: Iterable[Column]) -> list[str]:
+    """Return the statements that add columns to a table of the embedded store."""
+    return [_add(frame.name, column, _DUCKDB_TYPES) for column in columns]
+
+
+def questdb_additions(frame: Frame, columns: Iterable[Column]) -> list[str]:
+    """Return the statements that add columns to a table of a QuestDB server."""
+    return [_add(frame.name, column, _QUESTDB_TYPES) for column in columns]
+
+
+def duckdb_selected(frame: Frame, held: Collection[str]) -> str:
+    """Return the select list of a result frame over a table with these columns; what it lacks is null."""
+    return ", ".join(
+        quoted(column.name)
+        if column.name in held
+        else " ".join(("CAST(NULL AS", duckdb_type(column), ") AS", quoted(column.name)))
+        for column in frame.columns
+    )
+
+
 def questdb_type(column: Column) -> str:
     """Return QuestDB's type of a column, as its catalogue spells it."""
     return _QUESTDB_TYPES[column.kind]
@@ -164,3 +208,9 @@ def duckdb_type(column: Column) -> str:
 def _create(name: str, columns: Iterable[Column], types: dict[str, str]) -> str:
     body = ", ".join(" ".join((quoted(column.name), types[column.kind])) for column in columns)
     return " ".join(("CREATE TABLE IF NOT EXISTS", quoted(name), "".join(("(", body, ")"))))
+
+
+def _add(name: str, column: Column, types: dict[str, str]) -> str:
+    # Another process may add the same column at the same time.
+    new = (quoted(column.name), types[column.kind])
+    return " ".join(("ALTER TABLE", quoted(name), "ADD COLUMN IF NOT EXISTS", *new))

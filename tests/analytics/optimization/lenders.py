@@ -5,6 +5,7 @@ from datetime import timedelta
 
 from tests.analytics.markets import START
 from tributary_pipelines.analytics.optimization.calibrated import AlmgrenChrissParameters, Estimate
+from tributary_pipelines.analytics.optimization.parameters import CODE_VERSION
 from tributary_pipelines.core.units import PARAMETER_UNITS
 
 #: sigma / sqrt(sum of v^2 a day), P/share: 0.03 P/day^0.5 over 30 shares.
@@ -33,7 +34,7 @@ def calibration(market_id: str = "thin", gamma: float | None = None, **changes: 
             name: Estimate(values[name], unit, None, None, "refused" if values[name] is None else "own")
             for name, unit in PARAMETER_UNITS.items()
         },
-        code_version="almgren_chriss_parameters/2",
+        code_version=CODE_VERSION,
         data_fingerprint=f"of {market_id}",
         sigma_window=values["sigma"],
         flow_sq_per_day=900.0,

@@ -1,7 +1,6 @@
 """The result of a calibration: six estimates with their window, diagnostics and reasons, and its row in the table."""
 
 import json
-from collections.abc import Iterable
 from dataclasses import dataclass, fields
 from datetime import UTC, date, datetime, timedelta
 from math import log
@@ -190,8 +189,7 @@ def _read_cell(name: str, value: Any) -> Any:
         # Null in a row of an earlier version, which did not know the column.
         return () if pd.isna(value) else tuple(json.loads(value))
     if name in _ARRAYS:
-        values = value if isinstance(value, Iterable) else ()
-        return tuple(float("nan") if one is None else float(one) for one in values)
+        return tuple(float("nan") if one is None else float(one) for one in (() if value is None else value))
     if name in _TIMES:
         return pd.Timestamp(value).tz_convert(UTC).to_pydatetime()
     return int(value) if name in _COUNTS else _read_number(value)

@@ -8,6 +8,7 @@ import dagster as dg
 from tributary_pipelines.analytics.calibration.impact_statistics import ImpactStatistics
 from tributary_pipelines.analytics.optimization.parameters import AlmgrenChrissParameters
 from tributary_pipelines.analytics.optimization.pooling import may_borrow
+from tributary_pipelines.core.models import Market
 from tributary_pipelines.core.settings import Instrument, Settings
 from tributary_pipelines.core.units import SECONDS_PER_DAY
 from tributary_pipelines.defs.assets.parameter_metadata import describe_parameters
@@ -15,10 +16,13 @@ from tributary_pipelines.defs.checks import conclude
 from tributary_pipelines.defs.metadata import over_markets
 from tributary_pipelines.defs.resources import MarketStoreResource, SettingsResource
 from tributary_pipelines.defs.stages import IMPACT_STATISTICS, PARAMETERS, instruments_by_key, stage_asset
-from tributary_pipelines.defs.steps import StageEvent, StageRun, begin, data_version, subject_of_instrument
-from tributary_pipelines.flows.calibration import calibrate_windows, store_parameters, stored_windows
+from tributary_pipelines.defs.steps import Chosen, StageEvent, StageRun, begin, data_version, subject_of_instrument
+from tributary_pipelines.flows.calibration import calibrate_windows, store_parameters
 from tributary_pipelines.flows.pooling import VenuePools
 from tributary_pipelines.flows.statistics import ensure_statistics
+
+#: An instrument with windows that may borrow: what is calibrated of it, and all its windows.
+_Thin = tuple[Chosen, Market, list[AlmgrenChrissParameters]]
 
 
 def build_impact_statistics(instruments: Sequence[Instrument], settings: Settings, suffix: str) -> dg.AssetsDefinition:
@@ -52,27 +56,34 @@ def build_parameters(instruments: Sequence[Instrument], settings: Settings, suff
         context: dg.AssetExecutionContext, store: MarketStoreResource, settings: SettingsResource
     ) -> Iterator[StageEvent]:
         run = begin(context, store, settings, by_key)
-        thin = []
+        thin: list[_Thin] = []
         for key, instrument in run.selected():
             with run.of(key, instrument):
                 subject = subject_of_instrument(run.known, instrument)
                 found = calibrate_windows(run.store, run.settings, subject, days=run.days)
-                store_parameters(run.store, found)
+                store_parameters(run.store, [one for one in found if not may_borrow(one)])
                 if any(may_borrow(one) for one in found):
-                    thin.append((key, instrument))
+                    thin.append(((key, instrument), subject.market, found))
                     continue
                 yield materialize_parameters(run, key, found)
-        # Only now is everyone's own calibration there to borrow from, whatever the order of the instruments.
-        pools = VenuePools(run.store, run.known)
-        for key, instrument in thin:
-            with run.of(key, instrument):
-                market = subject_of_instrument(run.known, instrument).market
-                found = pools.lend(market, stored_windows(run.store, market, run.days))
-                store_parameters(run.store, found)
-                yield materialize_parameters(run, key, found)
+        yield from lend(run, thin)
         yield from conclude(run, PARAMETERS)
 
     return almgren_chriss_parameters
+
+
+def lend(run: StageRun, thin: Sequence[_Thin]) -> Iterator[StageEvent]:
+    """Let the thin instruments borrow, and store what was held back of them.
+
+    Only now is everyone's own calibration there to borrow from, whatever the order of the instruments.
+    """
+    pools = VenuePools(run.store, run.known, [one for *_, found in thin for one in found])
+    for chosen, market, found in thin:
+        with run.of(*chosen):
+            lent = pools.lend(market, found)
+            held = [after for before, after in zip(found, lent, strict=True) if may_borrow(before)]
+            store_parameters(run.store, held)
+            yield materialize_parameters(run, chosen[0], lent)
 
 
 def materialize_parameters(

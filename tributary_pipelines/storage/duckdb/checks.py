@@ -2,10 +2,17 @@
 
 import duckdb
 
-from tributary_pipelines.core.frames import RAW_FRAMES, Column
+from tributary_pipelines.core.frames import RAW_FRAMES, Column, Frame
 from tributary_pipelines.core.result_frames import RESULT_FRAMES
 from tributary_pipelines.storage.base import Finding
-from tributary_pipelines.storage.schema import duckdb_type, listed, quoted, raw_columns
+from tributary_pipelines.storage.schema import (
+    duckdb_type,
+    lacking_message,
+    listed,
+    missing_columns,
+    quoted,
+    raw_columns,
+)
 
 
 def check_tables(connection: duckdb.DuckDBPyConnection) -> list[Finding]:
@@ -16,25 +23,34 @@ def check_tables(connection: duckdb.DuckDBPyConnection) -> list[Finding]:
     ]
     findings = []
     for frame, columns in wanted:
-        problems = _column_problems(connection, frame.name, columns)
-        if problems:
-            findings.append(Finding("error", frame.name, problems))
+        problem = _column_problem(connection, frame, columns)
+        if problem is not None:
+            findings.append(problem)
+        if problem is not None and problem.severity == "error":
             continue
         n_rows, n_keys = _counts(connection, frame.name, frame.key)
         if n_keys < n_rows:
             findings.append(Finding("error", frame.name, f"{n_rows - n_keys} rows repeat a key; import the data anew"))
-        else:
+        elif problem is None:
             findings.append(Finding("ok", frame.name, f"{n_rows} rows"))
     return findings
 
 
-def _column_problems(connection: duckdb.DuckDBPyConnection, table: str, columns: tuple[Column, ...]) -> str:
+def _column_problem(connection: duckdb.DuckDBPyConnection, frame: Frame, columns: tuple[Column, ...]) -> Finding | None:
     query = "SELECT column_name, data_type FROM duckdb_columns() WHERE table_name = ?"
-    held = dict(connection.execute(query, [table]).fetchall())
+    held = dict(connection.execute(query, [frame.name]).fetchall())
     if not held:
-        return "is missing; run 'tributary store init'"
-    wrong = [f"{c.name} is {held.get(c.name, 'missing')}" for c in columns if held.get(c.name) != duckdb_type(c)]
-    return f"does not fit: {', '.join(wrong)}; export the data and import it into a new store" if wrong else ""
+        return Finding("error", frame.name, "is missing; run 'tributary store init'")
+    lacking = missing_columns(frame, held)
+    wrong = [
+        f"{column.name} is {held.get(column.name, 'missing')}"
+        for column in columns
+        if column not in lacking and held.get(column.name) != duckdb_type(column)
+    ]
+    if wrong:
+        fault = f"does not fit: {', '.join(wrong)}; export the data and import it into a new store"
+        return Finding("error", frame.name, fault)
+    return Finding("warning", frame.name, lacking_message(lacking)) if lacking else None
 
 
 def _counts(connection: duckdb.DuckDBPyConnection, table: str, key: tuple[str, ...]) -> tuple[int, int]:

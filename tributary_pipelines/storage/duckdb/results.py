@@ -14,7 +14,7 @@ from tributary_pipelines.storage.base import NearestDays, ResultDay, ResultStore
 from tributary_pipelines.storage.duckdb.connection import DuckDBFile, arrow_table
 from tributary_pipelines.storage.duckdb.writer import make_tables
 from tributary_pipelines.storage.incoming import result_rows
-from tributary_pipelines.storage.schema import listed, quoted, result_frame
+from tributary_pipelines.storage.schema import duckdb_selected, listed, quoted, result_frame
 
 
 class DuckDBResults(ResultStore):
@@ -83,9 +83,11 @@ def _days_table(days: Sequence[ResultDay]) -> pa.Table:
 
 
 def _read(connection: duckdb.DuckDBPyConnection, frame: Frame, bound: Mapping[str, object]) -> pa.Table:
+    # A read cannot add the columns that a file of an earlier version lacks.
+    selected = duckdb_selected(frame, connection.table(frame.name).columns)
     query = " ".join(
         (
-            "SELECT", listed(frame.column_names), "FROM", quoted(frame.name),
+            "SELECT", selected, "FROM", quoted(frame.name),
             "WHERE timestamp >= make_timestamp($start) AND timestamp < make_timestamp($end)",
             "AND ($market IS NULL OR market_id = $market) AND ($token IS NULL OR token_id = $token)",
             "ORDER BY", listed(frame.key),

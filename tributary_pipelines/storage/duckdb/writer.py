@@ -1,7 +1,8 @@
 """Additions to the raw tables of the embedded store.
 
 There is no PRIMARY KEY: one process writes at a time, in one transaction, and every write compares with what is stored
-(storage/merge.py), so a key is stored once; an index would only cost memory and time. The tables are made on the way.
+(storage/merge.py), so a key is stored once; an index would only cost memory and time. The tables are made on the way,
+and result tables of an earlier version get the columns they lack.
 """
 
 import duckdb
@@ -14,7 +15,15 @@ from tributary_pipelines.storage.base import Finding, MarketDataWriter
 from tributary_pipelines.storage.duckdb.connection import DuckDBFile
 from tributary_pipelines.storage.incoming import incoming_rows
 from tributary_pipelines.storage.merge import merge_rows
-from tributary_pipelines.storage.schema import duckdb_tables, quoted, raw_frame
+from tributary_pipelines.storage.schema import (
+    FRAMES,
+    creation_message,
+    duckdb_additions,
+    duckdb_tables,
+    missing_columns,
+    quoted,
+    raw_frame,
+)
 
 
 class DuckDBWriter(MarketDataWriter):
@@ -24,7 +33,7 @@ class DuckDBWriter(MarketDataWriter):
         self._file = file
 
     def create_tables(self) -> list[Finding]:
-        """Create the missing tables; change nothing that exists."""
+        """Create the missing tables and the missing columns of result tables; change nothing else that exists."""
         with self._file.writing() as connection:
             return make_tables(connection)
 
@@ -44,13 +53,18 @@ class DuckDBWriter(MarketDataWriter):
 
 
 def make_tables(connection: duckdb.DuckDBPyConnection) -> list[Finding]:
-    """Create the missing tables, one finding each."""
-    held = {row[0] for row in connection.execute("SELECT table_name FROM duckdb_tables()").fetchall()}
+    """Create the missing tables and the missing columns of result tables, one finding a table."""
+    held: dict[str, set[str]] = {}
+    for table, column in connection.execute("SELECT table_name, column_name FROM duckdb_columns()").fetchall():
+        held.setdefault(table, set()).add(column)
     findings = []
     for name, statement in duckdb_tables():
         if name not in held:
             connection.execute(statement)
-        findings.append(Finding("ok", name, "exists" if name in held else "created"))
+        added = missing_columns(FRAMES[name], held.get(name, ()))
+        for addition in duckdb_additions(FRAMES[name], added):
+            connection.execute(addition)
+        findings.append(Finding("ok", name, creation_message(existed=name in held, added=added)))
     return findings
 
 

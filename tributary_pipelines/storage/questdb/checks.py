@@ -14,6 +14,7 @@ from tributary_pipelines.storage.questdb.queries import NO_TRADE_ID, SOUND_TRADE
 from tributary_pipelines.storage.questdb.wal import suspended_tables
 from tributary_pipelines.storage.schema import (
     RUN_VERSION,
+    lacking_message,
     listed,
     quoted,
     raw_columns,
@@ -81,11 +82,14 @@ def _check_result(connection: QuestDBConnection, layout: TableLayout) -> list[Fi
     frame = layout.frame
     if not layout.exists:
         return [_missing(frame)]
-    different = layout.differences(versioned_columns(frame))
+    lacking = layout.missing()
+    different = layout.differences(tuple(column for column in versioned_columns(frame) if column not in lacking))
     if different or layout.key != {*frame.key, RUN_VERSION.name}:
         return [
             Finding("error", frame.name, f"does not fit ({different or 'other DEDUP keys'}); rename it and initialise")
         ]
+    if lacking:
+        return [Finding("warning", frame.name, lacking_message(lacking))]
     return [Finding("ok", frame.name, f"{_count(connection, frame)} rows with superseded ones")]
 
 

@@ -1,7 +1,8 @@
-"""How a raw table of a QuestDB server is laid out, and how each column of the frame is read from it.
+"""How a table of a QuestDB server is laid out, and how each column of the frame is read from it.
 
 Tables of an earlier collector are read as they are: ladders as JSON text, sides in any case, best prices of 0 and 1
-that stand for an empty side, nanosecond times, missing columns, no DEDUP. A table is probed once.
+that stand for an empty side, nanosecond times, missing columns, no DEDUP. A table is probed once, a result table of an
+earlier version until it has every column.
 """
 
 from dataclasses import dataclass
@@ -9,7 +10,7 @@ from dataclasses import dataclass
 from tributary_pipelines.core.errors import StorageError
 from tributary_pipelines.core.frames import ORDERBOOK_SNAPSHOTS, TRADES, Column, Frame
 from tributary_pipelines.storage.questdb.connection import QuestDBConnection
-from tributary_pipelines.storage.schema import TIE_RANK, questdb_type, quoted
+from tributary_pipelines.storage.schema import IS_MARKER, RUN_VERSION, TIE_RANK, missing_columns, questdb_type, quoted
 
 _NULLS = {
     "timestamp": "cast(null as long)",
@@ -69,6 +70,11 @@ class TableLayout:
             for column in columns
             if self.types.get(column.name) != questdb_type(column)
         )
+
+    def missing(self) -> tuple[Column, ...]:
+        """Return the columns that a result table of an earlier version lacks."""
+        is_ours = self.key == {*self.frame.key, RUN_VERSION.name} and IS_MARKER.name in self.types
+        return missing_columns(self.frame, self.types) if is_ours else ()
 
     @property
     def keeps_arrival(self) -> bool:
@@ -132,7 +138,7 @@ def probe(connection: QuestDBConnection, frame: Frame) -> TableLayout:
 
 
 class Layouts:
-    """The layouts of a server's raw tables; a table that exists is probed once."""
+    """The layouts of a server's tables; a table that exists and misses no column is probed once."""
 
     def __init__(self, connection: QuestDBConnection) -> None:
         self._connection = connection
@@ -141,7 +147,8 @@ class Layouts:
     def find(self, frame: Frame) -> TableLayout:
         """Return a table's layout, whether or not the table exists."""
         layout = self._known.get(frame.name) or probe(self._connection, frame)
-        if layout.exists:
+        # The first write of the present version adds the columns, maybe from another process.
+        if layout.exists and not layout.missing():
             self._known[frame.name] = layout
         return layout
 

@@ -20,9 +20,17 @@ from tributary_pipelines.storage.incoming import incoming_rows
 from tributary_pipelines.storage.merge import merge_rows
 from tributary_pipelines.storage.questdb.connection import QuestDBConnection, placeholders
 from tributary_pipelines.storage.questdb.http import QuestDBHttp, to_send
-from tributary_pipelines.storage.questdb.layout import Layouts, TableLayout
+from tributary_pipelines.storage.questdb.layout import Layouts, TableLayout, probe
 from tributary_pipelines.storage.questdb.wal import wait_applied
-from tributary_pipelines.storage.schema import questdb_tables, quoted, raw_columns, raw_frame
+from tributary_pipelines.storage.schema import (
+    FRAMES,
+    creation_message,
+    questdb_additions,
+    questdb_tables,
+    quoted,
+    raw_columns,
+    raw_frame,
+)
 
 _ROWS_PER_TRANSACTION = 250_000
 #: More markets than this are not named in the question for what is stored; the time range alone narrows it.
@@ -38,13 +46,18 @@ class QuestDBWriter(MarketDataWriter):
         self._layouts = layouts
 
     def create_tables(self) -> list[Finding]:
-        """Create the missing tables; change nothing that exists."""
+        """Create the missing tables and the missing columns of result tables; change nothing else that exists."""
         held = {row[0] for row in self._connection.rows("SELECT table_name FROM tables()")}
         findings = []
         for name, statement in questdb_tables():
             if name not in held:
                 self._http.run(statement)
-            findings.append(Finding("ok", name, "exists" if name in held else "created"))
+            added = probe(self._connection, FRAMES[name]).missing() if name in held else ()
+            for addition in questdb_additions(FRAMES[name], added):
+                self._http.run(addition)
+            if added:
+                wait_applied(self._connection, [name])
+            findings.append(Finding("ok", name, creation_message(existed=name in held, added=added)))
         return findings
 
     def write(self, frame: Frame, rows: pd.DataFrame) -> int:
