@@ -115,8 +115,8 @@ IMPACT_STATISTICS = Frame(
         _TOKEN,
         Column("n_trades", "long", "trades", "trades of the day"),
         Column("n_unsigned", "long", "trades", "of them without the venue's side, signed by the quote rule"),
-        # Counts that a later version added are doubles: a whole number reads as null from QuestDB 9.3.4 where its column
-        # is younger than the table.
+        # Counts that a later version added are doubles: QuestDB 9.3.4 reads whole numbers as null where their column is
+        # younger than the table.
         Column("n_side_checked", "double", "trades", "trades on which the quote rule could be checked"),
         Column("n_side_agreeing", "double", "trades", "of them, those where it agrees with the venue"),
         Column("n_other_token", "double", "trades", "trades that were reported on the complement token"),
