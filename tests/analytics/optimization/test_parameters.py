@@ -164,6 +164,16 @@ def test_row_survives_a_data_frame(short_days) -> None:
     assert [AlmgrenChrissParameters.from_row(row) for row in rows.to_dict("records")] == both
 
 
+@pytest.mark.parametrize("nothing", [None, float("nan")], ids=["None", "NaN"])
+def test_lists_and_arrays_that_an_earlier_version_did_not_know_are_empty(short_days, nothing: object) -> None:
+    row = calibrate_days(short_days, SHORT_DAYS).to_row()
+    arrays = dict.fromkeys(("volatility_measures", "variance_profile", "volume_profile", "cost_sizes", "cost_buy"))
+    found = AlmgrenChrissParameters.from_row({**row, **arrays, "pool_markets": nothing, "gamma_own": nothing})
+    assert (found.pool_markets, found.gamma_own) == ((), None)
+    assert all(getattr(found, name) == () for name in arrays)
+    assert found.cost_sell == tuple(row["cost_sell"]) != ()
+
+
 def test_answer_has_the_keys_of_the_contract(short_days) -> None:
     answer = calibrate_days(short_days, SHORT_DAYS).to_answer()
     assert list(answer) == [
