@@ -98,7 +98,7 @@ def _still_fades(window: WindowStatistics, fit: LagFit, resampling: Resampling) 
     if fit.gamma is None or longest.gamma is None or not len(longest.draws):
         return False
     gap = fit.gamma - longest.gamma
-    return gap > MOST_BUCKET_GAP * abs(fit.gamma) and gap > LEAST_T * float(
+    return gap > MOST_BUCKET_GAP * abs(fit.gamma) and gap > SUSPICIOUS_T * float(
         np.nanstd(fit.draws - longest.draws, ddof=1)
     )
 
